@@ -1,0 +1,138 @@
+"""One installation on this machine, decided: addresses, services with their backends, configuration files."""
+
+from __future__ import annotations
+
+import difflib
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gluon.model.catalog import Catalog
+from gluon.ops.errors import CannotStart
+
+DEFAULT_BACKEND = "dummy"
+"""What drives a service that nobody named a backend for: it does nothing but log, and answers binds."""
+
+_WRITTEN_BY = "# Written by `gluon up` at each start: what is changed here is lost.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an etcd answers."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """As clients of etcd want it."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What runs, where, and with which settings."""
+
+    host: str
+    port: int
+    etcd: Endpoint
+    database_url: str
+    state_dir: Path
+    models_dir: Path | None
+    backends: Mapping[str, str]
+    """Backend by service, for every service."""
+    shim_name: str
+    etcd_is_ours: bool
+
+    @property
+    def proton_url(self) -> str:
+        """The Proton Server's URL."""
+        return f"http://{self.host}:{self.port}"
+
+    def proton_conf(self) -> str:
+        """The text of `proton.conf`."""
+        api = {
+            "host": self.host,
+            "port": self.port,
+            "models_dir": self.models_dir,
+            "etcd_host": self.etcd.host,
+            "etcd_port": self.etcd.port,
+            "auth_strategy": "noauth",
+        }
+        return _WRITTEN_BY + _section("api", api) + _section("database", {"connection": self.database_url})
+
+    def shim_conf(self) -> str:
+        """The text of `proton-shim.conf`."""
+        shim = {
+            "name": self.shim_name,
+            "etcd_host": self.etcd.host,
+            "etcd_port": self.etcd.port,
+            "host_list": "*",
+            "handlers": ", ".join(f"{service}:{backend}" for service, backend in self.backends.items()),
+        }
+        return _WRITTEN_BY + _section("shim", shim)
+
+
+def default_shim_name() -> str:
+    """Unique among the machines that share one etcd."""
+    return socket.gethostname()
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """`http://HOST:PORT`, or without the scheme; raises CannotStart for anything else."""
+    url = urlsplit(text if "//" in text else f"//{text}", scheme="http")
+    try:
+        port = url.port
+    except ValueError:
+        port = None
+    bare = url.path in ("", "/") and not (url.query or url.fragment or url.username)
+    if url.scheme != "http" or not url.hostname or port is None or not bare:
+        raise CannotStart(f"--etcd {text}: give it as http://HOST:PORT")
+    return Endpoint(url.hostname, port)
+
+
+def choose_backends(wishes: Sequence[str], services: Iterable[str]) -> Mapping[str, str]:
+    """A backend for every service: `SERVICE=NAME` where wished, else the dummy; raises CannotStart.
+
+    A service or backend that doesn't exist is refused with the nearest one that does.
+    """
+    backends = dict.fromkeys(sorted(services), DEFAULT_BACKEND)
+    known = sorted(entry_points(group="gluon.shim.backends").names)
+    for wish in wishes:
+        service, _, backend = wish.partition("=")
+        if not service or not backend:
+            raise CannotStart(f"--backend {wish}: give it as SERVICE=NAME, like net-l3vpn=dummy")
+        if service not in backends:
+            raise CannotStart(
+                f"--backend {wish}: there is no service {service!r}{_instead(service, backends)}"
+            )
+        if backend not in known:
+            raise CannotStart(f"--backend {wish}: there is no backend {backend!r}{_instead(backend, known)}")
+        backends[service] = backend
+    return backends
+
+
+def broken_models(catalog: Catalog) -> list[str]:
+    """A line for each service with models that can't be served, or that are to be looked at."""
+    lines = []
+    for service, problems in catalog.problems.items():
+        errors = [p for p in problems if p.severity == "error"]
+        if errors:
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            lines.append(f"a model of {service} is wrong and not served: {errors[0]}{more}")
+    return lines
+
+
+def _instead(wrong: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = difflib.get_close_matches(wrong, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there is {', '.join(names)}"
+
+
+def _section(name: str, settings: Mapping[str, object]) -> str:
+    # oslo.config reads $name as another setting's value.
+    lines = [f"{k} = {str(v).replace('$', '$$')}" for k, v in settings.items() if v is not None]
+    return "\n".join([f"\n[{name}]", *lines, ""])

@@ -1,0 +1,63 @@
+"""Whether what was started does its work already: asked from outside, as its users would."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gluon.etcd.client import Etcd, Status
+from gluon.etcd.errors import EtcdError
+from gluon.etcd.keys import Keys
+from gluon.ops.installation import Endpoint
+
+_PATIENCE = 2.0
+"""Seconds that one question may take; it is asked again."""
+
+
+async def server_answers(host: str, port: int) -> bool:
+    """Whether the Proton Server says that it is healthy."""
+
+    def ask() -> bool:
+        connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+        try:
+            connection.request("GET", "/healthcheck")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(ask)
+
+
+@asynccontextmanager
+async def _etcd(endpoint: Endpoint) -> AsyncIterator[Etcd]:
+    client = Etcd([endpoint.url], timeout=_PATIENCE)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def etcd_status(endpoint: Endpoint) -> Status | None:
+    """What the etcd there says of itself; None when it doesn't answer."""
+    async with _etcd(endpoint) as client:
+        try:
+            return await client.status()
+        except EtcdError:
+            return None
+
+
+async def shim_is_present(endpoint: Endpoint, name: str, since: int) -> bool:
+    """Whether the shim `name` has announced itself after the revision `since`.
+
+    The announcement of one that was killed stays until its lease is over: it says nothing of the new one.
+    """
+    async with _etcd(endpoint) as client:
+        try:
+            presence = await client.get(Keys().controller(name))
+        except EtcdError:
+            return False
+    return presence is not None and presence.mod_revision > since
