@@ -1,0 +1,190 @@
+"""The click commands of one service, from the descriptions that its model gives.
+
+The client converts types and leaves every other judgement to the server, which names all that is wrong
+at once: a text that is no value of its attribute's type is sent as it is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from gluon.client.errors import InvalidRequest
+from gluon.client.output import FORMATS, Output
+from gluon.client.sdk import Proton
+from gluon.model.model import AttributeType
+from gluon.particle.commands import Command, Option, Place, Verb, command_descriptions
+from gluon.particle.queries import ATTRIBUTE_PREFIX
+from gluon.particle.spelling import did_you_mean
+
+_SERVER_FIELDS = ("created_at", "updated_at", "revision_number")
+
+_OWN_FLAGS = ("--format", "--columns", "--clear", "--help")
+"""Flags of the command line itself; an attribute of such a name is written `--attr:NAME`, as in queries."""
+
+
+def service_commands(proton: Proton) -> dict[str, click.Command]:
+    """The commands of a service by name, in the order of its model."""
+    return {
+        described.name: ServiceCommand(proton, described) for described in command_descriptions(proton.model)
+    }
+
+
+class ServiceCommand(click.Command):
+    """One command of a service; its options are made on first use, for a service has hundreds."""
+
+    def __init__(self, proton: Proton, described: Command) -> None:
+        super().__init__(
+            described.name,
+            help="\n\n".join([described.help, *(f"{a.name}: {a.help}" for a in described.arguments)]),
+            short_help=described.help,
+            context_settings={"token_normalize_func": _with_underscores},
+            callback=self._execute,
+        )
+        self._proton = proton
+        self._described = described
+        self._object = proton.model.objects[described.object]
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The arguments and options of the command."""
+        if not self.params:
+            self.params = [
+                *(click.Argument(["key"], metavar=a.name) for a in self._described.arguments),
+                *(_click_option(n, option) for n, option in enumerate(self._described.options)),
+                *self._own_options(),
+            ]
+        return super().get_params(ctx)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return (*self._object.attributes, *_SERVER_FIELDS)
+
+    def _own_options(self) -> Iterable[click.Option]:
+        verb = self._described.verb
+        if verb is Verb.UPDATE:
+            names = [a.name for a in self._object.attributes.values() if not a.required]
+            yield click.Option(
+                ["--clear", "clear"],
+                multiple=True,
+                metavar="ATTRIBUTE",
+                shell_complete=lambda _ctx, _param, incomplete: _items(names, incomplete),
+                help="Clear this attribute (null); may be repeated.",
+            )
+        if verb is not Verb.DELETE:
+            yield click.Option(
+                ["-f", "--format", "format"],
+                type=click.Choice(FORMATS),
+                help="How to print; default: table on a terminal, json elsewhere.",
+            )
+            yield click.Option(
+                ["-c", "--columns", "columns"],
+                multiple=True,
+                metavar="NAME[,NAME…]",
+                shell_complete=lambda _ctx, _param, incomplete: _items(self._columns, incomplete),
+                help="Print these attributes only; may be repeated.",
+            )
+
+    def _execute(self, /, **values: Any) -> None:
+        given = self._given(values)
+        body = {o.parameter: v for o, v in given if o.place is Place.BODY}
+        query = {o.parameter: v for o, v in given if o.place is Place.QUERY}
+        name, key = self._described.plural, values.get("key", "")
+        verb = self._described.verb
+        if verb is Verb.DELETE:
+            self._proton.delete(name, key, cascade=bool(query.get("cascade")))
+            return
+        output = self._output(values)
+        if verb is Verb.LIST:
+            self._list(output, query)
+        elif verb is Verb.SHOW:
+            output.show(self._proton.get(name, key))
+        elif verb is Verb.CREATE:
+            output.show(self._proton.create(name, body))
+        else:
+            body |= self._cleared(values["clear"], body)
+            if not body:
+                raise InvalidRequest(f"nothing to change: {self.name} --help lists what can be")
+            output.show(self._proton.update(name, key, body))
+
+    def _given(self, values: Mapping[str, Any]) -> list[tuple[Option, Any]]:
+        options = enumerate(self._described.options)
+        return [
+            (option, _value(option, given))
+            for n, option in options
+            if (given := values[_parameter_name(n)]) is not None
+        ]
+
+    def _list(self, output: Output, query: dict[str, Any]) -> None:
+        if output.columns:
+            query.setdefault("fields", ",".join(output.columns))
+        documents = list(self._proton.list(self._described.plural, **query))
+        fields = query.get("fields")
+        names = self._columns if fields is None else tuple(fields.split(","))
+        attributes = self._object.attributes.values()
+        required = [a.name for a in attributes if a.required and a.name != "tenant_id"]
+        by_interest = dict.fromkeys([self._object.key, "name", *required, *names])
+        output.show_list(
+            self._described.plural, documents, names, tuple(n for n in by_interest if n in names)
+        )
+
+    def _output(self, values: Mapping[str, Any]) -> Output:
+        columns = tuple(c.strip() for given in values["columns"] for c in given.split(","))
+        for column in columns:
+            if column not in self._columns:
+                hint = did_you_mean(column, self._columns) or f"; it has {', '.join(self._columns)}"
+                raise InvalidRequest(f"{self._object.api_name} has no attribute {column}{hint}")
+        return Output(values["format"] or ("table" if sys.stdout.isatty() else "json"), columns)
+
+    def _cleared(self, names: Iterable[str], body: Mapping[str, Any]) -> dict[str, None]:
+        cleared = {_with_underscores(name): None for name in names}
+        if both := [name for name in cleared if name in body]:
+            raise InvalidRequest(f"{', '.join(both)}: can't be both given and cleared")
+        return cleared
+
+
+def _click_option(number: int, option: Option) -> click.Option:
+    flag = option.flags[0]
+    if flag in _OWN_FLAGS:
+        flag = f"--{ATTRIBUTE_PREFIX}{flag.removeprefix('--')}"
+    declared = [flag, _parameter_name(number)]
+    if option.is_flag:
+        return click.Option(declared, is_flag=True, default=None, help=option.help)
+    choices = ("true", "false") if option.kind is AttributeType.BOOLEAN else option.choices
+    return click.Option(
+        declared,
+        type=click.IntRange(min=1) if _is_limit(option) else str,
+        metavar="VALUE" if option.choices else option.kind.value.upper(),
+        shell_complete=lambda _ctx, _param, incomplete: _items(choices, incomplete),
+        help=option.help,
+    )
+
+
+def _value(option: Option, given: Any) -> Any:
+    if option.is_flag or _is_limit(option):
+        return given
+    try:
+        return option.value(given)
+    except ValueError:
+        return given
+
+
+def _is_limit(option: Option) -> bool:
+    # The one value that the client itself counts with.
+    return option.place is Place.QUERY and option.parameter == "limit"
+
+
+def _parameter_name(number: int) -> str:
+    # An attribute may be called like anything, such as `self`; a number clashes with nothing.
+    return f"option_{number}"
+
+
+def _with_underscores(flag: str) -> str:
+    return flag.replace("-", "_")
+
+
+def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
