@@ -19,7 +19,7 @@ setup: ## Make .venv/ and install into it (every other target does this itself)
 	@scripts/setup
 
 demo: setup ## Show the product: from a YAML file to a bound port, in under a minute
-	@$(WITH_ETCD) $(BIN)/python scripts/demo
+	@$(WITH_ETCD) $(BIN)/python scripts/demo.py
 
 test: lint ## Everything that a change must pass: lint, and all tests with coverage
 	@$(WITH_ETCD) $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
@@ -38,7 +38,7 @@ format: setup ## Format the code, and mend what ruff can mend
 	@$(BIN)/ruff format --quiet .
 
 docs: setup ## Write the sample configurations, and check that docs/ says everything it must
-	@$(BIN)/python scripts/sample-configs
+	@$(BIN)/python scripts/sample_configs.py
 	@$(BIN)/python -m pytest tests/docs
 
 bench: setup ## Measure: figures beside raw floors of the same run, as a table and as JSON
