@@ -1,7 +1,7 @@
 """`make demo`: the product on real input, told to someone who has never heard of it.
 
-Uses what a user would use: the commands `gluon`, `protonclient` and `gluon-api-tool`, one HTTP request as
-OpenStack Compute would cause it, and reads of etcd. Everything happens in a directory that is removed at the end.
+Uses what a user would use: the commands `gluon`, `protonclient` and `gluon-api-tool`, one HTTP request
+as OpenStack Compute would cause it, and reads of etcd. All of it happens in a directory that is removed.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="gluon-demo-") as directory:
             tell(
                 """
-                An operator wants to sell a new networking service: a VPN, a service chain, an Ethernet line. With
-                Gluon it writes one YAML file that says what the service is made of. Gluon makes everything else
-                from it: the API, the database, the access rules, the commands, and the hand-off to the SDN
-                controllers that do the work.
+                An operator wants to sell a new networking service: a VPN, a service chain, an Ethernet
+                line. With Gluon it writes one YAML file that says what the service is made of. Gluon
+                makes everything else from it: the API, the database, the access rules, the commands, and
+                the hand-off to the SDN controllers that do the work.
                 """
             )
             l3vpn(Path(directory))
@@ -108,16 +108,17 @@ def l3vpn(directory: Path) -> None:
 
         tell(
             f"""
-            Now OpenStack Compute starts a virtual machine on the host {HOST} and asks for the port to be bound
-            there. The request waits until the SDN controller of that host has answered what to plug into:
+            Now OpenStack Compute starts a virtual machine on the host {HOST} and asks for the port to be
+            bound there. The request waits until the SDN controller of that host has answered what to plug
+            into:
             """
         )
         bind(running, "net-l3vpn", port)
 
         tell(
             """
-            The controller never spoke with the server. Both only know etcd: the server puts objects there, the
-            controller's shim watches them and answers under a key of its own.
+            The controller never spoke with the server. Both only know etcd: the server puts objects
+            there, the controller's shim watches them and answers under a key of its own.
             """
         )
         for key, value in asyncio.run(keys_of(running.etcd, port, vpn["id"])):
@@ -134,8 +135,8 @@ def e_line(directory: Path) -> None:
     lines = len(model.read_text().splitlines())
     tell(
         f"""
-        Gluon does not know what an E-Line is. {model.relative_to(PROJECT)} describes one: {lines} lines, most of
-        them comments and descriptions. Is it right? Then it can be served:
+        Gluon does not know what an E-Line is. {model.relative_to(PROJECT)} describes one: {lines} lines,
+        most of them comments and descriptions. Is it right? Then it can be served:
         """
     )
     run("gluon-api-tool", "check", str(model.relative_to(PROJECT)))
@@ -163,7 +164,8 @@ def e_line(directory: Path) -> None:
         client(
             running,
             "e-line",
-            f"endpoint-create --name Basel --interface_id {port} --service_id {line['id']} --tenant_id {CUSTOMER}",
+            f"endpoint-create --name Basel --interface_id {port} --service_id {line['id']}"
+            f" --tenant_id {CUSTOMER}",
             "interface_id service_id name",
         )
         tell("What the model forbids is refused, with the reason (IEEE 802.1Q ends at VLAN 4094):")

@@ -1,4 +1,4 @@
-"""Write docs/*.conf.sample, from the options that the servers register (or into another directory, if named)."""
+"""Write docs/*.conf.sample, from the servers' own options (or into a directory that is named)."""
 
 from __future__ import annotations
 
