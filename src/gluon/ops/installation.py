@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gluon.model.catalog import Catalog
 from gluon.ops.errors import CannotStart
+from gluon.particle.spelling import did_you_mean
 
 DEFAULT_BACKEND = "dummy"
 """What drives a service that nobody named a backend for: it does nothing but log, and answers binds."""
@@ -128,8 +128,7 @@ def broken_models(catalog: Catalog) -> list[str]:
 
 def _instead(wrong: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = difflib.get_close_matches(wrong, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there is {', '.join(names)}"
+    return did_you_mean(wrong, names) or f"; there is {', '.join(names)}"
 
 
 def _section(name: str, settings: Mapping[str, object]) -> str:
