@@ -75,7 +75,7 @@ Announce = Callable[[Installation, Mapping[str, int]], None]
 
 
 class Up:
-    """One run of `gluon up`: `report` gets a line for what happens, `announce` is called when all is ready."""
+    """One run of `gluon up`: `report` gets a line for each effect, `announce` is called when all is ready."""
 
     def __init__(self, wishes: Wishes, report: Report, announce: Announce) -> None:
         self._wishes = wishes
