@@ -18,7 +18,7 @@ from gluon.client.output import FORMATS, Output
 from gluon.client.sdk import Proton
 from gluon.model.model import AttributeType
 from gluon.particle.commands import Command, Option, Place, Verb, command_descriptions
-from gluon.particle.queries import ATTRIBUTE_PREFIX
+from gluon.particle.queries import ATTRIBUTE_PREFIX, QUERY_NAMES
 from gluon.particle.spelling import did_you_mean
 
 _SERVER_FIELDS = ("created_at", "updated_at", "revision_number")
@@ -115,7 +115,7 @@ class ServiceCommand(click.Command):
         return [
             (option, _value(option, given))
             for n, option in options
-            if (given := values[_parameter_name(n)]) is not None
+            if (given := values[_parameter_name(n)]) not in (None, ())
         ]
 
     def _list(self, output: Output, query: dict[str, Any]) -> None:
@@ -157,6 +157,7 @@ def _click_option(number: int, option: Option) -> click.Option:
     return click.Option(
         declared,
         type=click.IntRange(min=1) if _is_limit(option) else str,
+        multiple=_is_filter(option),
         metavar="VALUE" if option.choices else option.kind.value.upper(),
         shell_complete=lambda _ctx, _param, incomplete: _items(choices, incomplete),
         help=option.help,
@@ -164,7 +165,7 @@ def _click_option(number: int, option: Option) -> click.Option:
 
 
 def _value(option: Option, given: Any) -> Any:
-    if option.is_flag or _is_limit(option):
+    if option.place is Place.QUERY:
         return given
     try:
         return option.value(given)
@@ -175,6 +176,10 @@ def _value(option: Option, given: Any) -> Any:
 def _is_limit(option: Option) -> bool:
     # The one value that the client itself counts with.
     return option.place is Place.QUERY and option.parameter == "limit"
+
+
+def _is_filter(option: Option) -> bool:
+    return option.place is Place.QUERY and option.parameter not in QUERY_NAMES
 
 
 def _parameter_name(number: int) -> str:

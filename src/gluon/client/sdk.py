@@ -95,7 +95,7 @@ class Client:
         with self.session.reading(path):
             answer = self.session.request("GET", path)
             served = tuple(str(v["version_id"]) for v in answer["versions"])
-            return Versions(str(answer["default_version"]), served)
+            return Versions(str(answer["default_version"]["version_id"]), served)
 
     def proton(self, service: str, version: str | None = None) -> Proton:
         """The API of one service, in the version that the server prefers if none is named.
@@ -185,22 +185,19 @@ class Proton:
     ) -> Iterator[Document]:
         """The objects whose attributes have the values of `filters`, page after page as they are taken.
 
+        A filter by a list takes objects with any of its values, by None those without a value.
         `limit` is the most that is given in all, `marker` the key of the object after which to start,
-        `sort_dir` "asc" or "desc". An attribute that is called like one of these (or like another
-        query parameter) is filtered by `**{"attr:limit": value}`.
+        `sort_dir` "asc" or "desc"; `fields="id,name"` gives these attributes alone. An attribute that is
+        called like one of these parameters is filtered by `**{"attr:limit": value}`.
         """
         found = self.object(name)
         query = [
-            (parameter, _text(value))
-            for parameter, value in {
-                **filters,
-                "sort_key": sort_key,
-                "sort_dir": sort_dir,
-                "marker": marker,
-                "limit": limit,
-            }.items()
-            if value is not None
+            (parameter, _text(one))
+            for parameter, value in filters.items()
+            for one in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
         ]
+        paging = {"sort_key": sort_key, "sort_dir": sort_dir, "marker": marker, "limit": limit}
+        query += [(parameter, _text(value)) for parameter, value in paging.items() if value is not None]
         return self._pages(found, query, limit)
 
     def _pages(self, found: ApiObject, query: Query, limit: int | None) -> Iterator[Document]:
@@ -247,6 +244,8 @@ def _segment(text: str) -> str:
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return ""  # null, in the query of any type but plain strings
     return value if isinstance(value, str) else json.dumps(value)
 
 
