@@ -1,0 +1,244 @@
+"""The whole stack, started, hurt and ended as an operator would."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gluon.ops.etcd_server import etcd_command, find_etcd
+from gluon.ops.ports import reserve_port
+from ops.processes import children_of, eventually, runs
+from ops.stacks import GLUON, RunningStack, end, refused, running, start
+
+TENANT = "a868a466bca84df18404a77db0ecac72"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
+PROTONCLIENT = GLUON.with_name("protonclient")
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[RunningStack]:
+    with running(tmp_path / "state") as running_stack:
+        yield running_stack
+
+
+def create_vpn(stack: RunningStack, name: str) -> str:
+    body = {"name": name, "tenant_id": TENANT}
+    return str(stack.request("POST", "/proton/net-l3vpn/v1.0/vpns", body)["id"])
+
+
+def vpn_names(stack: RunningStack) -> set[str]:
+    return {vpn["name"] for vpn in stack.request("GET", "/proton/net-l3vpn/v1.0/vpns")["vpns"]}
+
+
+def family(stack: RunningStack) -> set[int]:
+    """The processes of all roles, and those that they have started."""
+    roles = set(stack.pids_now().values())
+    return roles | {child for role in roles for child in children_of(role)}
+
+
+def test_what_is_announced_is_what_runs(stack: RunningStack) -> None:
+    assert stack.answers()
+    assert set(stack.pids) == {"etcd", "server", "shim"}
+    assert set(stack.pids.values()) == set(children_of(stack.process.pid))
+    assert stack.database == f"sqlite:///{stack.state_dir / 'gluon.sqlite'}"
+    assert (stack.state_dir / "gluon.sqlite").exists()
+    assert {log.name for log in (stack.state_dir / "log").iterdir()} == {"etcd.log", "server.log", "shim.log"}
+
+
+def test_the_configuration_files_lead_others_to_the_same_stack(stack: RunningStack) -> None:
+    proton, shim = configparser.ConfigParser(), configparser.ConfigParser()
+    proton.read(stack.state_dir / "proton.conf")
+    shim.read(stack.state_dir / "proton-shim.conf")
+    assert stack.url == f"http://{proton['api']['host']}:{proton['api']['port']}"
+    assert stack.etcd == f"http://{shim['shim']['etcd_host']}:{shim['shim']['etcd_port']}"
+    assert proton["database"]["connection"] == stack.database
+    assert "net-l3vpn:dummy" in shim["shim"]["handlers"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_everything_that_was_started_and_nothing_else(tmp_path: Path, signum: int) -> None:
+    bystander = subprocess.Popen(["sleep", "1000"])
+    with running(tmp_path / "state") as stack:
+        started = family(stack)
+        stack.process.send_signal(signum)
+        stack.process.wait(timeout=30)
+        assert stack.process.returncode == 0
+        assert not [pid for pid in started if runs(pid)]
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+def test_a_killed_parent_leaves_no_orphans(stack: RunningStack) -> None:
+    started = family(stack)
+    stack.process.kill()
+    eventually(lambda: not [pid for pid in started if runs(pid)])
+
+
+def test_what_was_stored_is_there_at_the_next_start(tmp_path: Path) -> None:
+    with running(tmp_path / "state") as stack:
+        create_vpn(stack, "before")
+        assert end(stack.process) == (0, "")
+    with running(tmp_path / "state") as stack:
+        assert vpn_names(stack) == {"before"}
+
+
+@pytest.mark.parametrize("role", ["etcd", "server", "shim"])
+def test_a_role_that_is_killed_with_its_workers_is_started_again(stack: RunningStack, role: str) -> None:
+    create_vpn(stack, "before")
+    pid = stack.pids[role]
+    workers = children_of(pid)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: stack.pids_now().get(role, pid) != pid)
+    assert not [worker for worker in workers if runs(worker)]
+    others = {name: other for name, other in stack.pids_now().items() if name != role}
+    assert others == {name: other for name, other in stack.pids.items() if name != role}
+
+    eventually(stack.answers, within=20)
+    create_vpn(stack, "after")
+    assert vpn_names(stack) == {"before", "after"}
+    code, errors = end(stack.process)
+    assert code == 0
+    first, second = errors.splitlines()
+    assert first == f"gluon up: {role} (pid {pid}) was killed by SIGKILL; it starts again in 1 s"
+    assert second.startswith(f"gluon up: {role} runs again (pid ")
+
+
+def test_a_model_directory_is_served_beside_the_bundled_services(tmp_path: Path) -> None:
+    with running(tmp_path / "state", "--models", str(EXAMPLES)) as stack:
+        services = {p["proton_service"] for p in stack.request("GET", "/proton")["protons"]}
+        assert services >= {"e-line", "net-l3vpn", "ietf-sfc", "test"}
+        conf = configparser.ConfigParser()
+        conf.read(stack.state_dir / "proton-shim.conf")
+        assert "e-line:dummy" in conf["shim"]["handlers"]
+
+
+def test_a_broken_model_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "models" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "api.yaml").write_text(
+        "file_version: '1.0'\ninfo: {version: 1.0}\nobjects: {Port: {extends: No}}\n"
+    )
+    with running(tmp_path / "state", "--models", str(broken.parent)) as stack:
+        assert stack.answers()
+        _, errors = end(stack.process)
+    assert "a model of broken is wrong and not served" in errors
+
+
+def test_an_etcd_that_was_given_is_used_and_left_alone(tmp_path: Path) -> None:
+    ports = [reserve_port("127.0.0.1", 0), reserve_port("127.0.0.1", 0)]
+    command = etcd_command(find_etcd(), tmp_path / "etcd", ports[0].number, ports[1].number)
+    etcd = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        endpoint = f"http://127.0.0.1:{ports[0].number}"
+        with running(tmp_path / "state", "--etcd", endpoint) as stack:
+            assert stack.etcd == endpoint
+            assert set(stack.pids) == {"server", "shim"}
+            create_vpn(stack, "here")
+        assert etcd.poll() is None
+    finally:
+        etcd.terminate()
+        etcd.wait()
+        for port in ports:
+            port.close()
+
+
+def test_a_database_that_was_given_is_used(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'else.sqlite'}"
+    with running(tmp_path / "state", "--database", url) as stack:
+        create_vpn(stack, "here")
+        assert stack.database == url
+    assert (tmp_path / "else.sqlite").exists()
+    assert not (tmp_path / "state" / "gluon.sqlite").exists()
+
+
+def test_people_are_told_what_runs_where_and_what_to_try(tmp_path: Path) -> None:
+    command = [GLUON, "up", "--port", "0", "--state-dir", tmp_path / "state"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    page = []
+    while line := process.stdout.readline():
+        page.append(line)
+        if "Ctrl-C" in line:
+            break
+    end(process)
+    text = "".join(page)
+    assert "Proton Server   http://127.0.0.1:" in text
+    assert "export OS_PROTON_PORT=" in text
+    assert "protonclient --api net-l3vpn --help" in text
+    assert str(tmp_path / "state") in text
+
+
+def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        line = refused(tmp_path / "state", "--port", str(port))
+    assert line.startswith(f"gluon: port {port} of 127.0.0.1 is taken")
+
+
+def test_a_state_directory_in_use_is_refused(stack: RunningStack) -> None:
+    line = refused(stack.state_dir)
+    assert f"in use by another gluon up (pid {stack.process.pid})" in line
+    assert stack.answers()
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--backend", "net-l3vpm=dummy"), "there is no service 'net-l3vpm'; did you mean net-l3vpn?"),
+        (("--backend", "net-l3vpn=dumy"), "there is no backend 'dumy'; did you mean dummy?"),
+        (("--backend", "net-l3vpn"), "give it as SERVICE=NAME"),
+        (("--etcd", "http://127.0.0.1:2379/path"), "give it as http://HOST:PORT"),
+        (("--etcd", "127.0.0.1:0x"), "give it as http://HOST:PORT"),
+        (("--models", "/no/such/directory"), "there is no such directory"),
+        (("--database", "oracle://somewhere/else"), "oracle"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(tmp_path: Path, options: tuple[str, ...], why: str) -> None:
+    assert why in refused(tmp_path / "state", *options)
+
+
+def test_an_etcd_that_does_not_answer_is_refused(
+    tmp_path: Path,
+) -> None:
+    free = reserve_port("127.0.0.1", 0)
+    line = refused(tmp_path / "state", "--etcd", f"127.0.0.1:{free.number}")
+    assert line.endswith("no etcd answers there")
+    free.close()
+
+
+def test_a_missing_etcd_is_refused_and_leaves_nothing_running(tmp_path: Path) -> None:
+    line = refused(tmp_path / "state", GLUON_ETCD="/no/such/etcd", **_path())
+    assert "can't be run as etcd" in line
+
+
+def test_a_start_that_is_interrupted_ends_cleanly(tmp_path: Path) -> None:
+    process = start(tmp_path / "state")
+    eventually(lambda: (tmp_path / "state" / "log" / "etcd.log").exists())
+    children = children_of(process.pid)
+    code, errors = end(process)
+    assert (code, errors) == (0, "")
+    assert not [pid for pid in children if runs(pid)]
+
+
+def test_the_commands_work_against_it(stack: RunningStack) -> None:
+    environment = {
+        **os.environ,
+        "OS_PROTON_HOST": "127.0.0.1",
+        "OS_PROTON_PORT": stack.url.rpartition(":")[2],
+    }
+    command = [PROTONCLIENT, "--api", "net-l3vpn", "vpn-list"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"vpns": []})
+
+
+def _path() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
