@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 from gluon.ops.announcement import without_password
 from gluon.ops.errors import CannotStart
-from gluon.ops.installation import Endpoint, Installation, choose_backends, parse_endpoint
+from gluon.ops.installation import Endpoint, Installation, choose_backends, parse_backends, parse_endpoint
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
 
 
 def test_every_service_has_the_dummy_backend_unless_told_otherwise() -> None:
-    chosen = choose_backends(["b=net-l3vpn-dummy"], ["b", "a"])
+    chosen = choose_backends(parse_backends(["b=net-l3vpn-dummy"]), ["b", "a"])
     assert dict(chosen) == {"a": "dummy", "b": "net-l3vpn-dummy"}
 
 

@@ -121,6 +121,15 @@ def test_a_model_directory_is_served_beside_the_bundled_services(tmp_path: Path)
         assert "e-line:dummy" in conf["shim"]["handlers"]
 
 
+def test_a_service_that_only_the_database_knows_keeps_its_backend(tmp_path: Path) -> None:
+    with running(tmp_path / "state", "--models", str(EXAMPLES)):
+        pass
+    with running(tmp_path / "state") as stack:
+        services = {p["proton_service"] for p in stack.request("GET", "/proton")["protons"]}
+        assert "e-line" in services
+        assert "e-line:dummy" in (stack.state_dir / "proton-shim.conf").read_text()
+
+
 def test_a_broken_model_is_told_and_stops_nothing(tmp_path: Path) -> None:
     broken = tmp_path / "models" / "broken"
     broken.mkdir(parents=True)

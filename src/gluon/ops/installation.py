@@ -43,7 +43,7 @@ class Installation:
     state_dir: Path
     models_dir: Path | None
     backends: Mapping[str, str]
-    """Backend by service, for every service."""
+    """Backend by service: those that were asked for, and once the server has told what it hosts, of all."""
     shim_name: str
     etcd_is_ours: bool
 
@@ -94,23 +94,27 @@ def parse_endpoint(text: str) -> Endpoint:
     return Endpoint(url.hostname, port)
 
 
-def choose_backends(wishes: Sequence[str], services: Iterable[str]) -> Mapping[str, str]:
-    """A backend for every service: `SERVICE=NAME` where wished, else the dummy; raises CannotStart.
-
-    A service or backend that doesn't exist is refused with the nearest one that does.
-    """
-    backends = dict.fromkeys(sorted(services), DEFAULT_BACKEND)
+def parse_backends(wishes: Sequence[str]) -> Mapping[str, str]:
+    """Backend by service from `SERVICE=NAME`; raises CannotStart for a backend that doesn't exist."""
     known = sorted(entry_points(group="gluon.shim.backends").names)
+    backends = {}
     for wish in wishes:
         service, _, backend = wish.partition("=")
         if not service or not backend:
             raise CannotStart(f"--backend {wish}: give it as SERVICE=NAME, like net-l3vpn=dummy")
-        if service not in backends:
-            raise CannotStart(
-                f"--backend {wish}: there is no service {service!r}{_instead(service, backends)}"
-            )
         if backend not in known:
             raise CannotStart(f"--backend {wish}: there is no backend {backend!r}{_instead(backend, known)}")
+        backends[service] = backend
+    return backends
+
+
+def choose_backends(wished: Mapping[str, str], services: Iterable[str]) -> Mapping[str, str]:
+    """A backend for every service: the one wished for, else the dummy; raises CannotStart."""
+    backends = dict.fromkeys(sorted(services), DEFAULT_BACKEND)
+    for service, backend in wished.items():
+        if service not in backends:
+            wish = f"--backend {service}={backend}"
+            raise CannotStart(f"{wish}: there is no service {service!r}{_instead(service, backends)}")
         backends[service] = backend
     return backends
 

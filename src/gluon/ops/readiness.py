@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,18 +19,28 @@ _PATIENCE = 2.0
 
 async def server_answers(host: str, port: int) -> bool:
     """Whether the Proton Server says that it is healthy."""
+    return await asyncio.to_thread(_get, host, port, "/healthcheck") is not None
 
-    def ask() -> bool:
-        connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
-        try:
-            connection.request("GET", "/healthcheck")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
-    return await asyncio.to_thread(ask)
+async def hosted_services(host: str, port: int) -> list[str] | None:
+    """The services that the Proton Server hosts; None when it doesn't answer.
+
+    They may be more than the model files have: a service that the database knows is hosted without its file.
+    """
+    answer = await asyncio.to_thread(_get, host, port, "/proton")
+    return [proton["proton_service"] for proton in json.loads(answer)["protons"]] if answer else None
+
+
+def _get(host: str, port: int, path: str) -> bytes | None:
+    connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read() if answer.status == http.HTTPStatus.OK else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """`gluon up`: etcd, the Proton Server and a shim on this machine, in the foreground, until told to stop.
 
-The life of a run: everything that can be refused is refused before anything starts; etcd comes first, then
-server and shim together; once each does its work, what runs where is announced; a role that dies is started
-again by its `Keeper`; at the end server and shim go before the etcd that they take their leave from.
+The life of a run: what can be refused is refused before anything starts; etcd comes first, then the server,
+then the shim, which is told of every service that the server hosts; what runs where is announced; a role that
+dies is started again by its `Keeper`; at the end server and shim go before the etcd that they take leave of.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from gluon.model.catalog import load_catalog
 from gluon.ops.announcement import as_json
@@ -35,11 +36,12 @@ from gluon.ops.installation import (
     broken_models,
     choose_backends,
     default_shim_name,
+    parse_backends,
     parse_endpoint,
 )
 from gluon.ops.keeper import Keeper
 from gluon.ops.ports import ReservedPort, reserve_port
-from gluon.ops.readiness import etcd_status, server_answers, shim_is_present
+from gluon.ops.readiness import etcd_status, hosted_services, server_answers, shim_is_present
 from gluon.ops.state_dir import StateDir
 
 _HOST = "127.0.0.1"
@@ -70,6 +72,7 @@ class Wishes:
     backends: tuple[str, ...] = ()
 
 
+T = TypeVar("T")
 Report = Callable[[str], None]
 Announce = Callable[[Installation, Mapping[str, int]], None]
 
@@ -111,26 +114,24 @@ class Up:
 
     async def _run(self, state: StateDir, ports: list[ReservedPort]) -> None:
         installation = self._decide(state, ports)
-        confs = {
-            "server": state.write("proton.conf", installation.proton_conf()),
-            "shim": state.write("proton-shim.conf", installation.shim_conf()),
-        }
         if installation.etcd_is_ours:
             self._start_etcd(installation, state, ports[2].number)
             revision = await self._until_ready("etcd", lambda: _revision(installation.etcd))
         else:
             revision = await self._given_etcd(installation.etcd)
-        if self._stop.is_set():
+        if not revision:
             return
-        for name, program in (("server", "proton-server"), ("shim", "proton-shim-server")):
-            command = (_program(program), "--config-file", str(confs[name]))
-            environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-            self._start(Role(name, command, state.logs / f"{name}.log", environment), state)
-        await self._until_ready("server", lambda: server_answers(installation.host, installation.port))
-        await self._until_ready(
-            "shim", lambda: shim_is_present(installation.etcd, installation.shim_name, since=revision)
-        )
-        if self._stop.is_set():
+        self._start_own("server", "proton-server", "proton.conf", installation.proton_conf(), state)
+        host, port = installation.host, installation.port
+        if not await self._until_ready("server", lambda: server_answers(host, port)):
+            return
+        services = await self._until_ready("server", lambda: hosted_services(host, port))
+        if services is None:
+            return
+        installation = replace(installation, backends=choose_backends(installation.backends, services))
+        self._start_own("shim", "proton-shim-server", "proton-shim.conf", installation.shim_conf(), state)
+        etcd, name = installation.etcd, installation.shim_name
+        if not await self._until_ready("shim", lambda: shim_is_present(etcd, name, since=revision)):
             return
         self._announced = installation
         self._write_stack(state)
@@ -142,8 +143,7 @@ class Up:
         if wishes.models is not None and not wishes.models.is_dir():
             raise CannotStart(f"--models {wishes.models}: there is no such directory")
         models_dir = wishes.models.absolute() if wishes.models is not None else None
-        catalog = load_catalog(models_dir)
-        for line in broken_models(catalog):
+        for line in broken_models(load_catalog(models_dir)):
             self._report(line)
         installation = Installation(
             host=_HOST,
@@ -152,7 +152,7 @@ class Up:
             database_url=wishes.database or f"sqlite:///{state.path / 'gluon.sqlite'}",
             state_dir=state.path,
             models_dir=models_dir,
-            backends=choose_backends(wishes.backends, catalog.services),
+            backends=parse_backends(wishes.backends),
             shim_name=default_shim_name(),
             etcd_is_ours=wishes.etcd is None,
         )
@@ -169,12 +169,12 @@ class Up:
         command = etcd_command(program, state.path / "etcd", installation.etcd.port, peer_port)
         self._start(Role("etcd", command, state.logs / "etcd.log", etcd_environment()), state)
 
-    async def _given_etcd(self, endpoint: Endpoint) -> int:
-        """Its revision, or 0 when told to stop meanwhile. Raises CannotStart when no etcd is there."""
+    async def _given_etcd(self, endpoint: Endpoint) -> int | None:
+        """Its revision, or None when told to stop meanwhile. Raises CannotStart when no etcd is there."""
         deadline = time.monotonic() + _ETCD_ANSWERS_WITHIN
         while (status := await etcd_status(endpoint)) is None:
             if self._stop.is_set():
-                return 0
+                return None
             if time.monotonic() > deadline:
                 raise CannotStart(f"--etcd {self._wishes.etcd}: no etcd answers there")
             await asyncio.sleep(_BETWEEN_QUESTIONS)
@@ -183,13 +183,18 @@ class Up:
             self._report(f"the etcd at {endpoint.url} is version {status.version}: {doubt}")
         return status.revision
 
+    def _start_own(self, name: str, program: str, conf: str, settings: str, state: StateDir) -> None:
+        command = (_program(program), "--config-file", str(state.write(conf, settings)))
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self._start(Role(name, command, state.logs / f"{name}.log", environment), state)
+
     def _start(self, role: Role, state: StateDir) -> None:
         keeper = Keeper(role, self._report, lambda: self._write_stack(state))
         self._keepers[role.name] = keeper
         self._tasks[role.name] = asyncio.create_task(keeper.run(), name=f"keep {role.name}")
 
-    async def _until_ready(self, name: str, question: Callable[[], Awaitable[int]]) -> int:
-        """Ask until the answer is yes, and give it; 0 when told to stop meanwhile. Raises CannotStart."""
+    async def _until_ready(self, name: str, question: Callable[[], Awaitable[T | None]]) -> T | None:
+        """Ask until the answer is yes, and give it; None when told to stop meanwhile. Raises CannotStart."""
         keeper, task = self._keepers[name], self._tasks[name]
         deadline = time.monotonic() + _LONGEST_START
         while not self._stop.is_set():
@@ -206,7 +211,7 @@ class Up:
                     f"the {name} was not ready within {_LONGEST_START:g} s (see {keeper.role.log})"
                 )
             await asyncio.sleep(_BETWEEN_QUESTIONS)
-        return 0
+        return None
 
     async def _until_stopped(self) -> None:
         stop = asyncio.create_task(self._stop.wait())
@@ -230,9 +235,9 @@ class Up:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
-async def _revision(endpoint: Endpoint) -> int:
+async def _revision(endpoint: Endpoint) -> int | None:
     status = await etcd_status(endpoint)
-    return status.revision if status is not None else 0
+    return status.revision if status is not None else None
 
 
 def _program(name: str) -> str:
