@@ -92,7 +92,7 @@ def test_an_unknown_option_is_an_error_in_one_line() -> None:
 
 def test_something_else_at_the_url_is_told_from_a_server() -> None:
     with answering(answer("200 OK", b"<html>Welcome</html>")) as url:
-        assert "is the URL of one?" in one_line_of_error(protonclient("--url", url))
+        assert "did not answer as a Proton Server" in one_line_of_error(protonclient("--url", url))
     with answering(answer("200 OK", {"hello": "world"})) as url:
         assert "did not answer as a Proton Server" in one_line_of_error(
             protonclient("--url", url, "--api", "x", "port-list")
@@ -130,7 +130,7 @@ def test_completion_is_silent_when_the_server_is_away_or_slow() -> None:
     with listening(None) as silent:
         for url in (unused_url(), silent):
             result = completed(url, "--api x port")
-            assert (result.stdout, result.stderr) == ("", "")
+            assert (result.stdout.strip(), result.stderr) == ("", "")
 
 
 def test_completion_knows_the_groups_options_without_a_server() -> None:

@@ -23,8 +23,8 @@ from keystoneauth1 import plugin
 
 from gluon.client.errors import InvalidRequest
 from gluon.client.session import DEFAULT_TIMEOUT, ProtonSession, Query
-from gluon.model.compiler import model_from_document
 from gluon.model.model import ApiObject, Model
+from gluon.model.resolution import model_from_document
 from gluon.particle.spelling import did_you_mean
 from gluon.particle.texts import text_of_key
 
