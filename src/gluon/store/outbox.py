@@ -1,0 +1,163 @@
+"""The outbox: what has to reach etcd, written in the transaction of the objects that it tells of.
+
+Rows are numbered; one object's rows are in order, because its row is locked (or its database has one
+writer) when they get their numbers. Rows of different objects may become visible late: a reader
+takes what is there, in order, and never remembers "up to n". A row that etcd refuses for itself is
+set aside: it and all later rows of its key wait, everything else goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from gluon.store.database import Transaction
+from gluon.store.statement import compile_statement
+from gluon.store.system_tables import outbox, set_aside
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A key and its new value (None deletes it); rows of one transaction share its number."""
+
+    id: int
+    transaction: int
+    key: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row that etcd refused for itself, and what it said; `since` in seconds of the epoch."""
+
+    id: int
+    key: str
+    reason: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """How the outbox is doing."""
+
+    depth: int
+    """Rows that are not in etcd yet, those that wait behind one set aside among them."""
+    oldest_age: float | None
+    """Seconds since the oldest of the rows that can go was written; None when there is none."""
+    set_aside: int
+    """Rows that etcd refused."""
+    waiting: int
+    """Rows that wait behind those."""
+
+
+class Outbox:
+    """Adds rows for the relay and takes them away again."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        row, refused = outbox.c, set_aside.c
+        held = sa.exists().where(refused.key == row.key, refused.id <= row.id)
+        ready = sa.not_(held)
+        one: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
+
+        self._insert = compile_statement(
+            sa.insert(outbox).values(
+                transaction_number=sa.bindparam("transaction_number"),
+                key=sa.bindparam("key"),
+                value=sa.bindparam("value"),
+                created=sa.bindparam("created"),
+            ),
+            dialect,
+        )
+        self._sizes = compile_statement(
+            sa.select(row.id, sa.func.length(row.key) + sa.func.coalesce(sa.func.length(row.value), one))
+            .where(ready)
+            .order_by(row.id)
+            .limit(sa.bindparam("limit")),
+            dialect,
+        )
+        self._pending = compile_statement(
+            sa.select(row.id, row.transaction_number, row.key, row.value)
+            .where(ready, row.id <= sa.bindparam("last"))
+            .order_by(row.id),
+            dialect,
+        )
+        self._remove = compile_statement(sa.delete(outbox).where(row.id == sa.bindparam("id")), dialect)
+        self._forget = compile_statement(
+            sa.delete(set_aside).where(refused.id == sa.bindparam("id")), dialect
+        )
+        self._set_aside_insert = compile_statement(
+            sa.insert(set_aside).from_select(
+                ["id", "key", "reason", "since"],
+                sa.select(row.id, row.key, sa.bindparam("reason"), sa.bindparam("since")).where(
+                    row.id == sa.bindparam("id")
+                ),
+            ),
+            dialect,
+        )
+        self._depth = compile_statement(sa.select(sa.func.count()).select_from(outbox), dialect)
+        self._oldest = compile_statement(
+            sa.select(row.created).where(ready).order_by(row.id).limit(one), dialect
+        )
+        self._refused = compile_statement(
+            sa.select(refused.id, refused.key, refused.reason, refused.since).order_by(refused.id), dialect
+        )
+        self._held = compile_statement(sa.select(sa.func.count()).select_from(outbox).where(held), dialect)
+
+    async def add(self, tx: Transaction, changes: Iterable[tuple[str, bytes | None]]) -> None:
+        """Have keys changed in etcd once the transaction is committed, in this order; None deletes."""
+        number, created = tx.number, time.time()
+        await tx.execute_many(self._insert, [(number, key, value, created) for key, value in changes])
+
+    async def pending(self, tx: Transaction, limit: int, max_bytes: int = 8 << 20) -> list[OutboxRow]:
+        """The first rows that can go, in order: at most `limit`, and (but for the first) `max_bytes`."""
+        last, total = None, 0
+        for row_id, size in await tx.fetch(self._sizes, {"limit": limit}):
+            total += size
+            if last is not None and total > max_bytes:
+                break
+            last = row_id
+        if last is None:
+            return []
+        return [OutboxRow(*row) for row in await tx.fetch(self._pending, {"last": last})]
+
+    async def remove(self, tx: Transaction, ids: Sequence[int]) -> None:
+        """Take rows away: etcd has them."""
+        rows = [(row_id,) for row_id in ids]
+        await tx.execute_many(self._remove, rows)
+        if await tx.fetch(self._refused):
+            await tx.execute_many(self._forget, rows)
+
+    async def set_aside(self, tx: Transaction, row_id: int, reason: str) -> bool:
+        """Set aside a row that etcd refuses for itself; False when there is no such row."""
+        await tx.execute(self._forget, {"id": row_id})
+        values = {"id": row_id, "reason": reason, "since": time.time()}
+        return await tx.execute(self._set_aside_insert, values) == 1
+
+    async def retry(self, tx: Transaction, row_id: int) -> bool:
+        """Let a row that was set aside go again, and those behind it; False when it was not."""
+        return await tx.execute(self._forget, {"id": row_id}) == 1
+
+    async def refused(self, tx: Transaction) -> list[SetAside]:
+        """The rows that were set aside, in order."""
+        return [SetAside(*row) for row in await tx.fetch(self._refused)]
+
+    async def depth(self, tx: Transaction) -> int:
+        """How many rows are not in etcd yet."""
+        ((count,),) = await tx.fetch(self._depth)
+        return int(count)
+
+    async def state(self, tx: Transaction) -> OutboxState:
+        """Depth, age and alarms, for health and metrics."""
+        oldest = await tx.fetch(self._oldest)
+        refused = len(await tx.fetch(self._refused))
+        held = (await tx.fetch(self._held))[0][0] if refused else 0
+        return OutboxState(
+            depth=await self.depth(tx),
+            oldest_age=max(0.0, time.time() - oldest[0][0]) if oldest else None,
+            set_aside=refused,
+            waiting=held - refused,
+        )

@@ -1,0 +1,106 @@
+"""The rows of a model's port object, with the answers to binds.
+
+A bind state of NULL means that no bind was asked for (or it was taken back), `pending` that one is
+under way, `timed_out` that whoever waited gave up while an answer is still welcome, `answered` and
+`refused` that the answer is stored. Every change of state is one UPDATE that names the bind it is of,
+so any number of servers may try, and one succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from gluon.model.model import Role
+from gluon.particle.tables import BIND_ID, BIND_STATE, REVISION_NUMBER, UPDATED_AT
+from gluon.store.database import Transaction
+from gluon.store.paging import Row
+from gluon.store.repository import ObjectRepository
+from gluon.store.schema import AWAITS_ANSWER, ServiceSchema
+from gluon.store.statement import Statement, compile_statement
+from gluon.store.timestamps import utc_now
+
+PENDING = "pending"
+TIMED_OUT = "timed_out"
+ANSWERED = "answered"
+REFUSED = "refused"
+
+_IS_PENDING = "('pending')"
+
+
+class PortRepository(ObjectRepository):
+    """A repository of ports, which also settles their binds."""
+
+    async def take_answer(
+        self, tx: Transaction, port_id: str, bind_id: str, changes: Mapping[str, Any], state: str
+    ) -> Row | None:
+        """Store the answer to a bind if the port still has that bind_id and no answer.
+
+        `changes` are attributes (vif_type, vif_details, status); `state` is ANSWERED or REFUSED. Returns
+        the changed row, or None when the bind is over, or answered already.
+        """
+        return await self._settle(tx, AWAITS_ANSWER, port_id, bind_id, changes, state)
+
+    async def time_out(
+        self, tx: Transaction, port_id: str, bind_id: str, changes: Mapping[str, Any]
+    ) -> Row | None:
+        """Note that the time for a pending bind is over; a late answer will still be taken.
+
+        Returns the row with these attributes changed, or None when that bind is not pending.
+        """
+        return await self._settle(tx, _IS_PENDING, port_id, bind_id, changes, TIMED_OUT)
+
+    async def unanswered(self, tx: Transaction) -> list[tuple[str, str]]:
+        """Port id and bind_id of all ports that would still take an answer, timed out or not."""
+        return [(port_id, bind_id) for port_id, bind_id in await tx.fetch(self._unanswered)]
+
+    async def _settle(
+        self,
+        tx: Transaction,
+        allowed: str,
+        port_id: str,
+        bind_id: str,
+        changes: Mapping[str, Any],
+        state: str,
+    ) -> Row | None:
+        names = tuple(changes)
+        statement = self._shapes.get(("settle", allowed, names), lambda: self._compile_settle(names, allowed))
+        parameters = {f"c_{name}": value for name, value in changes.items()}
+        parameters |= {"key": port_id, "bind_id": bind_id, "state": state, "now": utc_now()}
+        return await self.get(tx, port_id) if await tx.execute(statement, parameters) else None
+
+    def _compile_settle(self, names: Sequence[str], allowed: str) -> Statement:
+        columns = self._stored.columns
+        values: dict[Any, Any] = {columns[name]: sa.bindparam(f"c_{name}") for name in names}
+        values[columns[BIND_STATE]] = sa.bindparam("state")
+        values[columns[UPDATED_AT]] = sa.bindparam("now")
+        values[columns[REVISION_NUMBER]] = columns[REVISION_NUMBER] + sa.literal_column("1")
+        changed = sa.update(self._stored.table).values(values)
+        return compile_statement(
+            changed.where(
+                self._stored.key == sa.bindparam("key"),
+                columns[BIND_ID] == sa.bindparam("bind_id"),
+                columns[BIND_STATE].op("IN")(sa.literal_column(allowed)),
+            ),
+            self._dialect,
+        )
+
+    @cached_property
+    def _unanswered(self) -> Statement:
+        state = self._stored.columns[BIND_STATE]
+        chosen = sa.select(self._stored.key, self._stored.columns[BIND_ID]).where(
+            state.op("IN")(sa.literal_column(AWAITS_ANSWER))
+        )
+        return compile_statement(chosen.order_by(self._stored.key), self._dialect)
+
+
+def repositories(schema: ServiceSchema, dialect: Dialect) -> Mapping[str, ObjectRepository]:
+    """A repository for each object of a service, by name; of ports a PortRepository."""
+    return {
+        name: (PortRepository if api_object.role is Role.PORT else ObjectRepository)(schema, name, dialect)
+        for name, api_object in schema.model.objects.items()
+    }

@@ -1,0 +1,34 @@
+"""The ids of the ports of all Protons: no two ports have the same, whatever service they are of."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from gluon.store.database import Transaction
+from gluon.store.statement import compile_statement
+from gluon.store.system_tables import ports
+
+
+class PortIds:
+    """The one table of port ids. Port repositories keep it; others ask it whose a port is."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._insert = compile_statement(sa.insert(ports), dialect)
+        self._delete = compile_statement(sa.delete(ports).where(ports.c.id == sa.bindparam("id")), dialect)
+        self._service = compile_statement(
+            sa.select(ports.c.service).where(ports.c.id == sa.bindparam("id")), dialect
+        )
+
+    async def add(self, tx: Transaction, port_id: str, service: str) -> None:
+        """Take an id for a port of a service; raises UniqueViolation when any port has it."""
+        await tx.execute(self._insert, {"id": port_id, "service": service})
+
+    async def remove(self, tx: Transaction, port_id: str) -> None:
+        """Give an id back."""
+        await tx.execute(self._delete, {"id": port_id})
+
+    async def service_of(self, tx: Transaction, port_id: str) -> str | None:
+        """The service that a port is of; None when there is no such port."""
+        rows = await tx.fetch(self._service, {"id": port_id})
+        return str(rows[0][0]) if rows else None

@@ -1,0 +1,276 @@
+"""SQLite: one thread that writes, a few that read, each with its own connection.
+
+Life of a write: `write()` puts the work in a queue → the writer takes whatever waits there (at most
+`GROUP` works) → BEGIN IMMEDIATE → each work in a savepoint, so that one that raises is undone alone →
+one COMMIT, one wait for the disk → one wake-up of the event loop hands out all results. Nothing is
+handed out before the commit. Under load the queue fills while the disk is waited for, so groups
+grow by themselves; nobody ever waits for a group to fill.
+
+References are checked by SQLite when the group commits, where it can not say whose they are. If
+that fails, the group is undone and its works run again one by one, each in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.engine import Dialect
+
+from gluon.store.database import DatabaseError, DatabaseUnavailable, ReferenceViolation, Work
+from gluon.store.lockfile import LockFile
+from gluon.store.sqlite_connection import DRIVER_ERRORS, explain, open_connection, run_work
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+GROUP = 64
+"""Most works in one commit: bounds how long the first of them waits for the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    work: Work[Any]
+    future: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    request: _Request
+    result: Any = None
+    error: BaseException | None = None
+
+
+class _Delivery:
+    """Hands outcomes to their waiters in the event loop, with as few wake-ups as can be."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, callbacks: Sequence[Callable[[], None]]) -> None:
+        self._loop = loop
+        self._callbacks = callbacks
+        self._waiting: deque[tuple[Sequence[_Outcome], bool]] = deque()
+        self._woken = False
+
+    def put(self, outcomes: Sequence[_Outcome], *, changed: bool = False) -> None:
+        """Called in any thread."""
+        self._waiting.append((outcomes, changed))
+        if not self._woken and not self._loop.is_closed():
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # Cleared before the queue is emptied: what is put from now on either is seen below or wakes us again.
+        self._woken = False
+        any_changed = False
+        while self._waiting:
+            outcomes, changed = self._waiting.popleft()
+            any_changed = any_changed or changed
+            for outcome in outcomes:
+                future = outcome.request.future
+                if future.done():  # its waiter was cancelled meanwhile
+                    continue
+                if outcome.error is not None:
+                    future.set_exception(outcome.error)
+                else:
+                    future.set_result(outcome.result)
+        if any_changed:
+            for callback in self._callbacks:
+                try:
+                    callback()
+                except Exception:
+                    LOG.exception("A callback after a commit failed")
+
+
+def _run(connection: sqlite3.Connection, request: _Request) -> _Outcome:
+    try:
+        return _Outcome(request, run_work(connection, request.work))
+    except BaseException as error:  # noqa: BLE001 - it is its waiter's, not this thread's
+        return _Outcome(request, error=error)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # Some errors (a full disk) make SQLite roll back by itself.
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def commit_group(connection: sqlite3.Connection, requests: Sequence[_Request]) -> list[_Outcome]:
+    """Run the works of a group and commit those that succeed; the outcomes, in their order."""
+    alone = len(requests) == 1
+    outcomes: list[_Outcome] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for request in requests:
+            if not alone:
+                connection.execute("SAVEPOINT member")
+            outcome = _run(connection, request)
+            outcomes.append(outcome)
+            if isinstance(outcome.error, DatabaseUnavailable):
+                raise outcome.error
+            if not alone:
+                if outcome.error is not None:
+                    connection.execute("ROLLBACK TO member")
+                connection.execute("RELEASE member")
+        connection.execute("ROLLBACK" if all(o.error is not None for o in outcomes) else "COMMIT")
+    except (*DRIVER_ERRORS, DatabaseUnavailable) as error:
+        failure = explain(error)
+        _roll_back(connection)
+        if isinstance(failure, ReferenceViolation):
+            if not alone:
+                return [o for request in requests for o in commit_group(connection, [request])]
+        elif not isinstance(failure, DatabaseUnavailable):
+            failure = DatabaseUnavailable(f"the transaction could not be committed: {failure}")
+        failed = {o.request.future: o for o in outcomes if o.error is not None}
+        return [failed.get(r.future) or _Outcome(r, error=failure) for r in requests]
+    return outcomes
+
+
+def _snapshot(connection: sqlite3.Connection, request: _Request) -> _Outcome:
+    try:
+        connection.execute("BEGIN")
+        try:
+            return _run(connection, request)
+        finally:
+            _roll_back(connection)
+    except DRIVER_ERRORS as error:
+        return _Outcome(request, error=explain(error))
+
+
+class SqliteDatabase:
+    """A SQLite file, held by this process alone; see `gluon.store.database.Database`."""
+
+    def __init__(self, path: str | Path, *, readers: int = 2) -> None:
+        self.path = Path(path)
+        self.dialect: Dialect = sqlite_dialect.dialect(paramstyle="qmark")
+        self._reader_count = readers
+        self._lock = LockFile(self.path.with_name(self.path.name + ".lock"))
+        self._writes: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._callbacks: list[Callable[[], None]] = []
+        self._threads: list[threading.Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._open = False
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Have a plain function called in the event loop after every commit that changed something."""
+        self._callbacks.append(callback)
+
+    async def start(self) -> None:
+        """Lock the file, open it (making it if need be), and start the threads."""
+        self._loop = asyncio.get_running_loop()
+        self._lock.acquire()
+        try:
+            # The writer comes first: it makes the file and its log, which read-only connections can not.
+            await self._start_thread("gluon-store-writer", self._write_loop, read_only=False)
+            for number in range(self._reader_count):
+                await self._start_thread(f"gluon-store-reader-{number}", self._read_loop, read_only=True)
+        except BaseException:
+            await self._stop_threads()
+            self._lock.release()
+            raise
+        self._open = True
+
+    async def close(self) -> None:
+        """Finish what was asked for, close the connections, and let go of the lock."""
+        self._open = False
+        await self._stop_threads()
+        self._lock.release()
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a work in one transaction; its result once that is on the disk."""
+        return await self._ask(self._writes, work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a work that only reads, on one consistent snapshot."""
+        return await self._ask(self._reads, work)
+
+    async def _ask(self, requests: queue.SimpleQueue[_Request | None], work: Work[T]) -> T:
+        if not self._open or self._loop is None:
+            raise DatabaseUnavailable(f"the database {self.path} is not open")
+        future: asyncio.Future[T] = self._loop.create_future()
+        requests.put(_Request(work, future))
+        return await future
+
+    async def _start_thread(
+        self,
+        name: str,
+        serve: Callable[[sqlite3.Connection, _Delivery], None],
+        *,
+        read_only: bool,
+    ) -> None:
+        assert self._loop is not None
+        loop = self._loop
+        opened: asyncio.Future[None] = loop.create_future()
+        delivery = _Delivery(loop, self._callbacks)
+
+        def settle(error: DatabaseError | None) -> None:
+            if not opened.done():
+                if error is not None:
+                    opened.set_exception(error)
+                else:
+                    opened.set_result(None)
+
+        def body() -> None:
+            try:
+                connection = open_connection(self.path, read_only=read_only)
+            except (sqlite3.Error, DatabaseError) as error:
+                reason = DatabaseUnavailable(f"the database {self.path} can not be opened: {error}")
+                loop.call_soon_threadsafe(settle, reason)
+                return
+            loop.call_soon_threadsafe(settle, None)
+            try:
+                serve(connection, delivery)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        thread.start()
+        await opened
+        self._threads.append(thread)
+
+    async def _stop_threads(self) -> None:
+        threads, self._threads = self._threads, []
+        for _ in threads[1:]:
+            self._reads.put(None)
+        if threads:
+            self._writes.put(None)
+        for thread in reversed(threads):  # the writer last: only the last connection removes the log
+            await asyncio.to_thread(thread.join)
+
+    def _write_loop(self, connection: sqlite3.Connection, delivery: _Delivery) -> None:
+        running = True
+        while running:
+            request = self._writes.get()
+            group: list[_Request] = []
+            try:
+                while request is not None and len(group) < GROUP:
+                    if not request.future.cancelled():
+                        group.append(request)
+                    if len(group) < GROUP:
+                        request = self._writes.get_nowait()
+            except queue.Empty:
+                pass
+            running = request is not None
+            if group:
+                before = connection.total_changes
+                try:
+                    outcomes = commit_group(connection, group)
+                except Exception as error:
+                    # The next group's BEGIN tells whether the connection is still good.
+                    LOG.exception("A group of %d transactions failed", len(group))
+                    failure = DatabaseUnavailable(f"the transaction failed: {error}")
+                    outcomes = [_Outcome(member, error=failure) for member in group]
+                delivery.put(outcomes, changed=connection.total_changes != before)
+
+    def _read_loop(self, connection: sqlite3.Connection, delivery: _Delivery) -> None:
+        while (request := self._reads.get()) is not None:
+            if not request.future.cancelled():
+                delivery.put([_snapshot(connection, request)])

@@ -1,0 +1,61 @@
+"""The tables of Gluon itself, the same for all models; their names begin with `gluon_`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+# An ordinary INTEGER is what SQLite can number by itself; elsewhere a row number has 64 bits.
+_ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+metadata = sa.MetaData()
+
+names = sa.Table(
+    "gluon_names",
+    metadata,
+    sa.Column("service", sa.String(255), primary_key=True),
+    sa.Column("name_of", sa.String(64), primary_key=True),
+    sa.Column("attribute", sa.String(64), primary_key=True),
+    sa.Column("physical", sa.String(64), nullable=False),
+)
+"""The catalogue of physical names; `attribute` is '' for the name of a table."""
+
+applied_models = sa.Table(
+    "gluon_applied_models",
+    metadata,
+    sa.Column("service", sa.String(255), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("applied_at", sa.String(27), nullable=False),
+)
+
+ports = sa.Table(
+    "gluon_ports",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("service", sa.String(255), nullable=False),
+)
+"""The ids of the ports of all Protons: no two have the same."""
+
+outbox = sa.Table(
+    "gluon_outbox",
+    metadata,
+    sa.Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("transaction_number", sa.BigInteger, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("value", sa.LargeBinary),
+    sa.Column("created", sa.Double, nullable=False),
+    # Numbers are never used again, even when the newest row is gone: etcd remembers those that it has.
+    sqlite_autoincrement=True,
+)
+"""What has to reach etcd: a key and its new value, NULL to delete it; `created` in seconds of the epoch."""
+
+set_aside = sa.Table(
+    "gluon_outbox_set_aside",
+    metadata,
+    sa.Column("id", _ROW_NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+)
+"""Outbox rows (by id) that etcd refuses for themselves. Nearly always empty."""
