@@ -1,0 +1,70 @@
+"""What a write of a port means for its binding: bind, unbind, or nothing.
+
+A port is bound by `host_id` and `device_id` together, and unbound by taking `host_id` away. Everything
+else that changes on a port leaves its binding alone.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+FAILED = "binding_failed"
+"""`vif_type` of a port that no controller has bound, as Nova and Neutron know it."""
+
+
+class BindState(enum.StrEnum):
+    """Where the binding of a port stands; a port that was never bound has none."""
+
+    PENDING = "pending"
+    TIMED_OUT = "timed_out"
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    UNBOUND = "unbound"
+
+
+def was_ever_bound(stored: Mapping[str, Any]) -> bool:
+    """Whether the port's status belongs to the server by now."""
+    return stored["bind_state"] is not None
+
+
+def binding_changes(
+    stored: Mapping[str, Any] | None, changes: Mapping[str, Any], bind_id: str | None
+) -> dict[str, Any]:
+    """The further changes that a write of a port brings with it; empty when its binding stays.
+
+    `stored` is None for a new port. A bind that starts is known as `bind_id` from then on.
+    """
+    before = stored or {"host_id": None, "device_id": None, "bind_id": None, "bind_state": None}
+    if "host_id" not in changes and "device_id" not in changes:
+        return {}
+    host = changes.get("host_id", before["host_id"])
+    device = changes.get("device_id", before["device_id"])
+    if not host:
+        return _unbind() if before["bind_id"] is not None else {}
+    if not device:
+        return {}
+    moved = host != before["host_id"]
+    tried_again = "host_id" in changes and before["bind_state"] != BindState.ANSWERED
+    if before["bind_id"] is None or moved or tried_again:
+        return _bind(before, changes, bind_id)
+    return {}
+
+
+def _bind(before: Mapping[str, Any], changes: Mapping[str, Any], bind_id: str | None) -> dict[str, Any]:
+    result: dict[str, Any] = {"bind_id": bind_id, "bind_state": BindState.PENDING.value, "status": "DOWN"}
+    if before["bind_id"] is not None:
+        # What the controller of the last host said doesn't hold for the next one.
+        result.update({name: None for name in ("vif_type", "vif_details") if name not in changes})
+    return result
+
+
+def _unbind() -> dict[str, Any]:
+    return {
+        "bind_id": None,
+        "bind_state": BindState.UNBOUND.value,
+        "status": "DOWN",
+        "vif_type": None,
+        "vif_details": None,
+    }

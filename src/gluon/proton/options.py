@@ -1,0 +1,133 @@
+"""Options of the Proton Server: names and defaults as operators write them in `proton.conf`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oslo_config import cfg
+
+API_GROUP = cfg.OptGroup("api", title="The HTTP API and what it serves")
+API_OPTIONS = [
+    cfg.HostAddressOpt(
+        "host",
+        default="127.0.0.1",
+        help="Address to listen on. Without authentication (noauth) everyone who can reach it is an "
+        "administrator: keep it on loopback.",
+    ),
+    cfg.PortOpt("port", default=2705, help="TCP port to listen on; 0 picks a free one."),
+    cfg.ListOpt("service_list", default=[], help="Services to host; empty hosts every service there is."),
+    cfg.StrOpt(
+        "models_dir",
+        help="Directory with one folder for each service. Its services come beside the bundled ones, "
+        "and before those of the same name. Without it only the bundled ones are known.",
+    ),
+    cfg.HostAddressOpt("etcd_host", default="127.0.0.1", help="Host of the etcd server."),
+    cfg.PortOpt("etcd_port", default=2379, help="Port of the etcd server."),
+    cfg.StrOpt(
+        "auth_strategy",
+        default="noauth",
+        choices=[("noauth", "every request is an administrator's; for loopback only")],
+        help="How requests are authenticated.",
+    ),
+    cfg.URIOpt(
+        "public_url",
+        schemes=["http", "https"],
+        help="URL under which clients and other services reach this API; it stands in /gluon/port/<id> "
+        "and in links. Default: http://<host>:<port>.",
+    ),
+    cfg.IntOpt(
+        "max_limit", default=1000, min=1, max=100_000, help="Most objects in one answer to a list request."
+    ),
+    cfg.IntOpt(
+        "max_body",
+        default=16 * 1024 * 1024,
+        min=1024,
+        help="Largest request body, in bytes; a larger one is answered with 413.",
+    ),
+    cfg.FloatOpt(
+        "bind_timeout",
+        default=8.0,
+        min=0.0,
+        help="Seconds that a bind request waits for a controller's answer. When they are over it answers "
+        "with vif_type binding_failed; a late answer still reaches the port.",
+    ),
+]
+
+DATABASE_GROUP = cfg.OptGroup("database", title="Where objects are kept")
+DATABASE_OPTIONS = [
+    cfg.StrOpt(
+        "connection",
+        default="sqlite:////var/lib/gluon/gluon.sqlite",
+        help="Database URL in SQLAlchemy's form. SQLite serves one server process.",
+    ),
+]
+
+ETCD_GROUP = cfg.OptGroup("etcd", title="How etcd is used")
+ETCD_OPTIONS = [
+    cfg.StrOpt(
+        "prefix",
+        default="",
+        help="Prefix of all keys (like /site-a), for an etcd that is shared; servers and shims of one "
+        "installation need the same one.",
+    ),
+]
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
+    """The options by group, for the sample generator (entry point `oslo.config.opts`)."""
+    return [
+        (API_GROUP, API_OPTIONS),
+        (DATABASE_GROUP, DATABASE_OPTIONS),
+        (ETCD_GROUP, ETCD_OPTIONS),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server was told, as one value; times in seconds, sizes in bytes."""
+
+    host: str
+    port: int
+    services: tuple[str, ...]
+    models_dir: Path | None
+    etcd_endpoint: str
+    etcd_prefix: str
+    auth_strategy: str
+    public_url: str | None
+    max_limit: int
+    max_body: int
+    bind_timeout: float
+    database_url: str
+
+
+def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
+    """Read `--config-file` and the rest of the command line.
+
+    Raises oslo_config.cfg.Error for what can't be read, and ValueError for values that fit no server.
+    """
+    conf = cfg.ConfigOpts()
+    for group, options in list_opts():
+        conf.register_group(group)
+        conf.register_opts(options, group=group)
+    conf(arguments, project="gluon", prog="proton-server", version=version, default_config_files=None)
+    etcd_host = f"[{conf.api.etcd_host}]" if ":" in conf.api.etcd_host else conf.api.etcd_host
+    prefix = conf.etcd.prefix.rstrip("/")
+    if prefix and not prefix.startswith("/"):
+        raise ValueError(f"[etcd] prefix must start with '/', not {prefix!r}")
+    settings = Settings(
+        host=conf.api.host,
+        port=conf.api.port,
+        services=tuple(conf.api.service_list),
+        models_dir=Path(conf.api.models_dir) if conf.api.models_dir else None,
+        etcd_endpoint=f"http://{etcd_host}:{conf.api.etcd_port}",
+        etcd_prefix=prefix,
+        auth_strategy=conf.api.auth_strategy,
+        public_url=conf.api.public_url.rstrip("/") if conf.api.public_url else None,
+        max_limit=conf.api.max_limit,
+        max_body=conf.api.max_body,
+        bind_timeout=conf.api.bind_timeout,
+        database_url=conf.database.connection,
+    )
+    return conf, settings

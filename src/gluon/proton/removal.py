@@ -1,0 +1,101 @@
+"""Deleting an object: what goes with it by itself, what is in the way, and what a cascade takes along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gluon.model.model import Role
+from gluon.proton.documents import Entry, EtcdDocuments
+from gluon.proton.errors import Conflict, Forbidden, Unprocessable, Wrong
+from gluon.proton.identity import Identity
+from gluon.proton.managers import Refused
+from gluon.proton.references import described
+from gluon.proton.registry import HostedObject, Proton
+from gluon.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Doomed:
+    hosted: HostedObject
+    key: Any
+
+
+class Removal:
+    """Takes an object and all that must go with it out of the database, what refers first."""
+
+    def __init__(self, documents: EtcdDocuments) -> None:
+        self._documents = documents
+
+    async def remove(
+        self,
+        tx: Transaction,
+        identity: Identity,
+        proton: Proton,
+        hosted: HostedObject,
+        row: dict[str, Any],
+        cascade: bool,
+    ) -> list[Entry]:
+        """Delete the stored `row` and what goes with it; the etcd entries that follow from it.
+
+        Raises Conflict with the objects in the way, and Forbidden where a cascade would take along what
+        the caller may not delete.
+        """
+        key = row[hosted.api.key]
+        if hosted.role is Role.INTERFACE and key == row["port_id"]:
+            raise Conflict("the default interface of a port comes and goes with its port")
+        doomed = await self._doomed(tx, proton, _Doomed(hosted, key), cascade)
+        entries: list[Entry] = []
+        for item in doomed:
+            await self._check(tx, identity, proton, item)
+            await item.hosted.repository.delete(tx, item.key)
+            entries += self._documents.removed(item.hosted, item.key)
+        return entries
+
+    async def _doomed(self, tx: Transaction, proton: Proton, first: _Doomed, cascade: bool) -> list[_Doomed]:
+        """The object and all that goes with it, each before what it refers to.
+
+        That is the order in which a database that checks every statement by itself lets them go.
+        """
+        doomed: list[_Doomed] = []
+        visited: set[tuple[str, Any]] = set()
+        in_the_way = []
+        waiting = [(first, False)]
+        while waiting:
+            item, referrers_are_done = waiting.pop()
+            if referrers_are_done:
+                doomed.append(item)
+                continue
+            if (item.hosted.api.name, item.key) in visited:
+                continue
+            visited.add((item.hosted.api.name, item.key))
+            waiting.append((item, True))
+            for referrer in await item.hosted.repository.referrers(tx, item.key):
+                hosted, key = proton.objects[referrer.object], referrer.key
+                if (hosted.api.name, key) in visited:
+                    continue
+                goes_by_itself = (
+                    item.hosted.role is Role.PORT and hosted.role is Role.INTERFACE and key == item.key
+                )
+                if not cascade and not goes_by_itself:
+                    in_the_way.append(referrer)
+                    continue
+                waiting.append((_Doomed(hosted, key), False))
+        if in_the_way:
+            raise Conflict(
+                f"{len(in_the_way)} other object(s) still refer to this {first.hosted.api.api_name}; "
+                "delete them first, or ask for ?cascade=true",
+                described(proton, in_the_way),
+            )
+        return doomed
+
+    async def _check(self, tx: Transaction, identity: Identity, proton: Proton, item: _Doomed) -> None:
+        stored = await item.hosted.repository.get(tx, item.key, lock=True)
+        assert stored is not None
+        if not proton.authorizer.may(identity, "delete", item.hosted.api, stored):
+            raise Forbidden(f"the access rules don't let you delete {item.hosted.api.api_name} {item.key!r}")
+        if proton.manager is not None:
+            try:
+                proton.manager.before_delete(identity, item.hosted.api.name, stored)
+            except Refused as error:
+                raise Unprocessable([Wrong(f, m) for f, m in error.errors.items()]) from error

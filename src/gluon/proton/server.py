@@ -1,0 +1,143 @@
+"""One Proton Server: its parts put together, started in order, and stopped in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection
+from typing import Any
+
+from oslo_config import cfg
+
+from gluon.etcd.client import Etcd
+from gluon.etcd.keys import Keys
+from gluon.model.catalog import load_catalog
+from gluon.proton.answer import Answer
+from gluon.proton.answers import AnswerWatcher, BindWaits, WaitingBind
+from gluon.proton.binder import Binder
+from gluon.proton.documents import EtcdDocuments
+from gluon.proton.health import Health
+from gluon.proton.hosting import Hosted, Hosting
+from gluon.proton.identity import AuthStrategy, NoAuth
+from gluon.proton.operations import Operations, Row
+from gluon.proton.options import Settings
+from gluon.proton.presence import Presence
+from gluon.proton.reads import Reads
+from gluon.proton.registry import HostedObject, Registry
+from gluon.proton.relay import Relay
+from gluon.proton.web.app import AsgiApp, make_app
+from gluon.store.database import DatabaseError, Transaction, open_database
+from gluon.store.outbox import Outbox
+
+_log = logging.getLogger(__name__)
+
+
+class ProtonServer:
+    """A server's parts; `app` is its ASGI application, to be served between `start` and `stop`."""
+
+    def __init__(
+        self, conf: cfg.ConfigOpts, settings: Settings, default_url: str, auth: AuthStrategy | None = None
+    ) -> None:
+        """`default_url` is where the server can be reached if the settings have no `public_url`."""
+        self.public_url = settings.public_url or default_url
+        self._settings = settings
+        self._hosted = Hosted(Registry())
+        self._keys = Keys(settings.etcd_prefix)
+        self._etcd = Etcd([settings.etcd_endpoint])
+        self._database = open_database(settings.database_url)
+        outbox = Outbox(self._database.dialect)
+        documents = EtcdDocuments(self._keys, self.public_url)
+        self._hosting = Hosting(conf, self._database, outbox, self._keys)
+        waits = BindWaits()
+        self._operations = Operations(self._database, outbox, documents)
+        self._relay = Relay(self._database, outbox, self._etcd, self._keys)
+        self._answers = AnswerWatcher(self._etcd, self._keys, waits, self._take_answer, self._waiting_binds)
+        self._presence = Presence(self._etcd, self._keys, self._registry().digests())
+        self._tasks: list[asyncio.Task[None]] = []
+        self.app: AsgiApp = make_app(
+            settings=settings,
+            public_url=settings.public_url,
+            auth=auth or NoAuth(),
+            registry=self._registry,
+            reads=Reads(self._database, self._operations),
+            binder=Binder(self._operations, waits, settings.bind_timeout),
+            health=Health(
+                {
+                    "database": self._database_health,
+                    "models": self._models_health,
+                    "relay": self._relay.health,
+                    "answers": self._answers.health,
+                }
+            ),
+            etcd=self._etcd,
+            keys=self._keys,
+        )
+
+    async def start(self) -> None:
+        """Open the database, host the services, and start what runs beside the requests.
+
+        etcd may be away: writes are accepted, and reach it when it is back. Raises DatabaseError and
+        HostingError.
+        """
+        await self._database.start()
+        catalog = load_catalog(self._settings.models_dir)
+        self._hosted = await self._hosting.host(catalog, self._settings.services)
+        self._presence.publish(self._registry().digests())
+        self._tasks = [
+            asyncio.create_task(part.run(), name=type(part).__name__)
+            for part in (self._answers, self._relay, self._presence)
+        ]
+
+    async def stop(self) -> None:
+        """Stop everything; the relay hands over at once, and what it had not sent stays in the outbox."""
+        for part in (self._presence, self._relay, self._answers):
+            part.stop()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._database.close()
+        await self._etcd.close()
+
+    def _registry(self) -> Registry:
+        return self._hosted.registry
+
+    def _port_object(self, service: str) -> HostedObject | None:
+        proton = self._registry().current(service)
+        if proton is None or proton.model.port is None:
+            return None
+        return proton.objects[proton.model.port.name]
+
+    async def _take_answer(self, service: str, port_id: str, answer: Answer) -> Row | None:
+        hosted = self._port_object(service)
+        return await self._operations.take_answer(hosted, port_id, answer) if hosted is not None else None
+
+    async def _waiting_binds(self) -> Collection[WaitingBind]:
+        async def work(tx: Transaction) -> list[WaitingBind]:
+            found: list[WaitingBind] = []
+            for service in self._registry().protons:
+                hosted = self._port_object(service)
+                if hosted is not None:
+                    found += [WaitingBind(service, *bind) for bind in await hosted.ports.unanswered(tx)]
+            return found
+
+        return await self._database.read(work)
+
+    async def _database_health(self) -> dict[str, Any]:
+        async def work(tx: Transaction) -> None:
+            return None
+
+        try:
+            await self._database.read(work)
+        except DatabaseError as error:
+            return {"status": "failing", "reason": str(error)}
+        return {"status": "ok"}
+
+    async def _models_health(self) -> dict[str, Any]:
+        report: dict[str, Any] = {
+            "status": "degraded" if self._hosted.problems else "ok",
+            "served": self._registry().digests(),
+        }
+        if self._hosted.problems:
+            report["problems"] = self._hosted.problems
+        return report

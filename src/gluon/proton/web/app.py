@@ -1,0 +1,93 @@
+"""The ASGI application: which path is answered by which handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from falcon.asgi import App, Request, Response
+
+from gluon.etcd.client import Etcd
+from gluon.etcd.keys import Keys
+from gluon.proton.binder import Binder
+from gluon.proton.health import Health
+from gluon.proton.identity import AuthStrategy
+from gluon.proton.options import Settings
+from gluon.proton.reads import Reads
+from gluon.proton.web import problems
+from gluon.proton.web.objects import Collection, Item
+from gluon.proton.web.places import CurrentRegistry
+from gluon.proton.web.requests import QueryString, RequestContext
+from gluon.proton.web.status import ObjectStatus
+from gluon.proton.web.versions import Docs, OpenApi, Root, Services, Version, Versions
+
+AsgiApp = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+def make_app(
+    *,
+    settings: Settings,
+    public_url: str | None,
+    auth: AuthStrategy,
+    registry: CurrentRegistry,
+    reads: Reads,
+    binder: Binder,
+    health: Health,
+    etcd: Etcd,
+    keys: Keys,
+) -> AsgiApp:
+    """The application, over the parts of a server; links start with `public_url`, or as the request came."""
+    app: App[Any, Any] = App(middleware=[RequestContext(auth, public_url)])
+    app.req_options.strip_url_path_trailing_slash = True
+    problems.install(app)
+    collection = Collection(registry, reads, binder, settings.max_limit, settings.max_body)
+    item = Item(registry, reads, binder, settings.max_body)
+    status = ObjectStatus(registry, reads, etcd, keys)
+    version = "/proton/{service}/{version}"
+    app.add_route("/", Root())
+    app.add_route("/healthcheck", HealthCheck(health))
+    app.add_route("/proton", Services(registry))
+    app.add_route("/proton/{service}", Versions(registry))
+    app.add_route(version, Version(registry))
+    app.add_route(f"{version}/openapi.json", OpenApi(registry))
+    app.add_route(f"{version}/docs", Docs(registry))
+    app.add_route(f"{version}/{{plural}}", collection)
+    app.add_route(f"{version}/{{plural}}/{{key}}", item)
+    app.add_route(f"{version}/{{plural}}/{{key}}/status", status)
+    app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}", collection)
+    app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}", item)
+    app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}/status", status)
+    return _with_raw_paths(app)
+
+
+class HealthCheck:
+    """`GET /healthcheck`: how the server is, with reasons; 503 when it can't serve."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        """The report."""
+        QueryString.of(req).allow()
+        report = await self._health.report()
+        resp.status = 200 if report["status"] != "failing" else 503
+        resp.content_type = "application/json"
+        resp.data = msgspec.json.encode(report)
+
+
+def _with_raw_paths(app: AsgiApp) -> AsgiApp:
+    """Route by the path as it was sent.
+
+    An identifying key may hold a `/`, which stands percent-encoded in the path; routing the decoded path
+    would cut such a key in two. The handlers decode the segments.
+    """
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope = dict(scope)
+            raw: bytes = scope.get("raw_path") or scope["path"].encode()
+            scope["path"] = raw.partition(b"?")[0].decode("latin-1")
+        await app(scope, receive, send)
+
+    return application

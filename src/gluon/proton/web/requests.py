@@ -1,0 +1,144 @@
+"""Reading requests: who sends them, their JSON bodies, preconditions, and query parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+from uuid import uuid4
+
+import msgspec
+from falcon.asgi import Request, Response
+
+from gluon.particle.spelling import did_you_mean
+from gluon.proton.errors import BodyTooLarge, MalformedRequest, Wrong
+from gluon.proton.identity import AuthStrategy
+from gluon.proton.operations import Precondition
+
+OPEN_PATHS = frozenset({"/healthcheck"})
+"""Paths that anyone may ask for: a load balancer has no credentials."""
+
+
+class RequestContext:
+    """Gives each request its id, its caller, and the URL that links start with."""
+
+    def __init__(self, auth: AuthStrategy, public_url: str | None) -> None:
+        self._auth = auth
+        self._public_url = public_url
+
+    async def process_request(self, req: Request, resp: Response) -> None:
+        """Called by Falcon before routing; raises Unauthenticated."""
+        req.context.request_id = f"req-{uuid4()}"
+        req.context.base_url = self._public_url or req.prefix
+        resp.set_header("X-Openstack-Request-Id", req.context.request_id)
+        if req.path not in OPEN_PATHS:
+            req.context.identity = await self._auth.identify(req.headers)
+
+
+async def json_body(req: Request, max_body: int) -> Any:
+    """The decoded body; raises BodyTooLarge and MalformedRequest."""
+    content_type = (req.content_type or "application/json").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise MalformedRequest(f"the body must be application/json, not {content_type}")
+    raw = bytearray()
+    async for chunk in req.stream:
+        raw += chunk
+        if len(raw) > max_body:
+            raise BodyTooLarge(f"the body is larger than the {max_body} bytes that this server takes")
+    if not raw:
+        raise MalformedRequest("the request has no body; it must be a JSON document")
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise MalformedRequest(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise MalformedRequest("the body is nested too deeply") from error
+
+
+def precondition(req: Request) -> Precondition | None:
+    """What If-Match asks of the stored object; raises MalformedRequest."""
+    text = req.get_header("If-Match")
+    if text is None:
+        return None
+    tags = [tag.strip() for tag in text.split(",")]
+    if tags == ["*"]:
+        return Precondition(any_revision=True)
+    return Precondition(frozenset(_revisions(tags)))
+
+
+def none_match(req: Request, revision: int) -> bool:
+    """Whether If-None-Match names the revision: the caller has it already."""
+    text = req.get_header("If-None-Match")
+    if text is None:
+        return False
+    tags = [tag.strip() for tag in text.split(",")]
+    return tags == ["*"] or etag(revision) in [tag.removeprefix("W/") for tag in tags]
+
+
+def etag(revision: int) -> str:
+    """The entity tag of a revision."""
+    return f'"{revision}"'
+
+
+def _revisions(tags: Iterable[str]) -> Iterable[int]:
+    # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak tag matches nothing.
+    for tag in tags:
+        inner = tag[1:-1]
+        if len(tag) > 2 and tag[0] == tag[-1] == '"' and inner.isascii() and inner.isdigit():
+            yield int(inner[:19])
+
+
+@dataclass(frozen=True, slots=True)
+class QueryString:
+    """The parameters of a request, in order, with repetitions."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, req: Request) -> QueryString:
+        """Parse it; raises MalformedRequest where percent-encoding hides no UTF-8."""
+        try:
+            pairs = parse_qsl(req.query_string, keep_blank_values=True, errors="strict", max_num_fields=1000)
+        except (UnicodeDecodeError, ValueError) as error:
+            raise MalformedRequest(f"the query string can't be read: {error}") from error
+        return cls(tuple(pairs))
+
+    def allow(self, *names: str) -> None:
+        """Raises MalformedRequest if there is any other parameter."""
+        wrong = [
+            Wrong(name, f"unknown query parameter{did_you_mean(name, names)}")
+            for name, _ in self.pairs
+            if name not in names
+        ]
+        if wrong:
+            raise MalformedRequest("the query has unknown parameters", wrong)
+
+    def flag(self, name: str) -> bool:
+        """A parameter that is true or false; missing means false, and no value means true."""
+        texts = [text.lower() for key, text in self.pairs if key == name]
+        if not texts:
+            return False
+        if texts[-1] in ("true", "1", ""):
+            return True
+        if texts[-1] in ("false", "0"):
+            return False
+        raise MalformedRequest("the query has a wrong parameter", [Wrong(name, "must be true or false")])
+
+    def names(self, parameter: str) -> list[str]:
+        """The names that a parameter lists, by repetition or with commas."""
+        return [
+            name.strip()
+            for key, text in self.pairs
+            if key == parameter
+            for name in text.split(",")
+            if name.strip()
+        ]
+
+
+def decoded(segment: str) -> str:
+    """A path segment as text; raises MalformedRequest where it isn't UTF-8."""
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("the path is not UTF-8") from error
