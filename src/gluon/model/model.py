@@ -140,6 +140,4 @@ class Model:
 
     def referrers(self, name: str) -> tuple[tuple[ApiObject, Attribute], ...]:
         """Every (object, attribute) whose value may identify an object of the type `name`."""
-        return tuple(
-            (o, a) for o in self.objects.values() for a in o.references if name in a.refers_to
-        )
+        return tuple((o, a) for o in self.objects.values() for a in o.references if name in a.refers_to)
