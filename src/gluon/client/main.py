@@ -51,16 +51,6 @@ class ServiceCommands(click.Group):
             _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
         sys.exit(code if isinstance(code, int) else 0)
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the group's own options; a command line that has no command ends here."""
-        rest = super().parse_args(ctx, args)
-        if not rest and not ctx.resilient_parsing:
-            if ctx.params["api"] is None:
-                _say_services(ctx)
-            click.echo(ctx.get_help(), err=True)
-            ctx.exit(1)
-        return rest
-
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the service's commands, in the order of the model; none without `--api`."""
         return list(_served(ctx))
@@ -100,7 +90,7 @@ def _log_requests(_ctx: click.Context, _parameter: click.Parameter, debug: bool)
 
 @click.command(
     cls=ServiceCommands,
-    no_args_is_help=False,
+    invoke_without_command=True,
     subcommand_metavar="COMMAND [OPTIONS]",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="protonclient --api SERVICE --help lists the commands of a service.",
@@ -146,8 +136,14 @@ def _log_requests(_ctx: click.Context, _parameter: click.Parameter, debug: bool)
     help="Show requests and answers on stderr.",
 )
 @click.version_option(__version__, prog_name="protonclient")
-def main(**_options: Any) -> None:
+@click.pass_context
+def main(ctx: click.Context, /, **_options: Any) -> None:
     """Work with the networking services of a Proton Server."""
+    if ctx.invoked_subcommand is None:
+        if ctx.params["api"] is None:
+            _say_services(ctx)
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(1)
 
 
 def _client(ctx: click.Context) -> Client:
