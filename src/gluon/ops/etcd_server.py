@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from gluon.etcd.version import Version, parse_version, version_problem
 from gluon.ops.errors import CannotStart
-
-Version = tuple[int, int, int]
 
 _HOW_TO_GET = (
     "install one (Debian: apt-get install etcd-server), name one with GLUON_ETCD=/path/to/etcd, "
@@ -21,22 +19,15 @@ _HOW_TO_GET = (
 
 @dataclass(frozen=True, slots=True)
 class EtcdProgram:
-    """An etcd on this machine. `doubt` says why its data may not be safe, or is empty."""
+    """An etcd on this machine."""
 
     path: str
     version: Version
-    doubt: str = ""
 
-
-def doubt_about(version: Version) -> str:
-    """Why data is not safe with that version of etcd; empty when it is.
-
-    etcd's own announcements: before 3.4.22, and from 3.5.0 to 3.5.5, a member that is killed may have lost
-    writes that it had acknowledged, or disagree with itself afterwards.
-    """
-    if (3, 4, 22) <= version < (3, 5, 0) or version >= (3, 5, 6):
-        return ""
-    return "it can lose acknowledged writes when it is killed; 3.4.22 or 3.5.6 is the least that is safe"
+    @property
+    def doubt(self) -> str | None:
+        """Why data is not safe with it; None when it is."""
+        return version_problem(self.version)
 
 
 def find_etcd() -> EtcdProgram:
@@ -47,30 +38,22 @@ def find_etcd() -> EtcdProgram:
     """
     named = os.environ.get("GLUON_ETCD")
     if named:
-        program = EtcdProgram(named, _version_of(named))
-        return _with_doubt(program)
-    rejected = []
+        return _program(named)
+    rejected = "there is no etcd on this machine"
     on_path = shutil.which("etcd")
     if on_path is not None:
-        program = _with_doubt(EtcdProgram(on_path, _version_of(on_path)))
+        program = _program(on_path)
         if not program.doubt:
             return program
-        rejected.append(f"{on_path} is version {spell(program.version)}, and {program.doubt}")
+        rejected = f"{on_path}: {program.doubt}"
     fetched = _fetched_into_checkout()
     if fetched is not None:
-        return _with_doubt(EtcdProgram(fetched, _version_of(fetched)))
-    raise CannotStart(f"{'; '.join(rejected) or 'there is no etcd on this machine'}: {_HOW_TO_GET}")
+        return _program(fetched)
+    raise CannotStart(f"{rejected}: {_HOW_TO_GET}")
 
 
-def spell(version: Version) -> str:
-    """A version as etcd writes it."""
+def _spell(version: Version) -> str:
     return ".".join(map(str, version))
-
-
-def parse_version(text: str) -> Version | None:
-    """The first `N.N.N` in a text."""
-    match = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def etcd_command(program: EtcdProgram, data: Path, port: int, peer_port: int) -> tuple[str, ...]:
@@ -96,10 +79,11 @@ def etcd_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("ETCD_") or k in kept}
 
 
-def _with_doubt(program: EtcdProgram) -> EtcdProgram:
-    if program.version < (3, 4, 0):
-        raise CannotStart(f"{program.path} is version {spell(program.version)}, too old: {_HOW_TO_GET}")
-    return EtcdProgram(program.path, program.version, doubt_about(program.version))
+def _program(path: str) -> EtcdProgram:
+    version = _version_of(path)
+    if version < (3, 4, 0):
+        raise CannotStart(f"{path} is version {_spell(version)}, too old: {_HOW_TO_GET}")
+    return EtcdProgram(path, version)
 
 
 def _version_of(path: str) -> Version:
@@ -114,10 +98,10 @@ def _version_of(path: str) -> Version:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotStart(f"{path} can't be run as etcd ({error}): {_HOW_TO_GET}") from error
-    version = parse_version(answer.stdout)
-    if version is None:
-        raise CannotStart(f"{path} --version doesn't answer as etcd does: {_HOW_TO_GET}")
-    return version
+    try:
+        return parse_version(answer.stdout)
+    except ValueError as error:
+        raise CannotStart(f"{path} --version doesn't answer as etcd does: {_HOW_TO_GET}") from error
 
 
 def _fetched_into_checkout() -> str | None:

@@ -18,18 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from gluon.etcd.version import parse_version, version_problem
 from gluon.model.catalog import load_catalog
 from gluon.ops.announcement import as_json
 from gluon.ops.child import Role
 from gluon.ops.errors import CannotStart
-from gluon.ops.etcd_server import (
-    doubt_about,
-    etcd_command,
-    etcd_environment,
-    find_etcd,
-    parse_version,
-    spell,
-)
+from gluon.ops.etcd_server import etcd_command, etcd_environment, find_etcd
 from gluon.ops.installation import (
     Endpoint,
     Installation,
@@ -165,7 +159,7 @@ class Up:
     def _start_etcd(self, installation: Installation, state: StateDir, peer_port: int) -> None:
         program = find_etcd()
         if program.doubt:
-            self._report(f"{program.path} is version {spell(program.version)}: {program.doubt}")
+            self._report(f"{program.path}: {program.doubt}")
         command = etcd_command(program, state.path / "etcd", installation.etcd.port, peer_port)
         self._start(Role("etcd", command, state.logs / "etcd.log", etcd_environment()), state)
 
@@ -178,9 +172,8 @@ class Up:
             if time.monotonic() > deadline:
                 raise CannotStart(f"--etcd {self._wishes.etcd}: no etcd answers there")
             await asyncio.sleep(_BETWEEN_QUESTIONS)
-        version = parse_version(status.version)
-        if version is not None and (doubt := doubt_about(version)):
-            self._report(f"the etcd at {endpoint.url} is version {status.version}: {doubt}")
+        if doubt := version_problem(parse_version(status.version)):
+            self._report(f"{endpoint.url}: {doubt}")
         return status.revision
 
     def _start_own(self, name: str, program: str, conf: str, settings: str, state: StateDir) -> None:
