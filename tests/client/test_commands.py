@@ -365,7 +365,7 @@ class TestChoosing:
         assert "--mac_address" in protonclient.for_api("net-l3vpn").error("port-create", "--mac_adress", "x")
 
     def test_a_missing_key_is_an_error_in_one_line(self, protonclient: Command) -> None:
-        assert "id" in protonclient.for_api("net-l3vpn").error("port-show")
+        assert "ID" in protonclient.for_api("net-l3vpn").error("port-show")
 
     def test_underscores_and_dashes_are_alike_in_commands(self, protonclient: Command) -> None:
         assert "ports" in protonclient.for_api("net-l3vpn").json("port_list")

@@ -40,7 +40,7 @@ class ServiceCommand(click.Command):
     def __init__(self, proton: Proton, described: Command) -> None:
         super().__init__(
             described.name,
-            help="\n\n".join([described.help, *(f"{a.name}: {a.help}" for a in described.arguments)]),
+            help="\n\n".join([described.help, *(f"{a.name.upper()}: {a.help}" for a in described.arguments)]),
             short_help=described.help,
             context_settings={"token_normalize_func": _with_underscores},
             callback=self._execute,
@@ -53,7 +53,7 @@ class ServiceCommand(click.Command):
         """The arguments and options of the command."""
         if not self.params:
             self.params = [
-                *(click.Argument(["key"], metavar=a.name) for a in self._described.arguments),
+                *(click.Argument(["key"], metavar=a.name.upper()) for a in self._described.arguments),
                 *(_click_option(n, option) for n, option in enumerate(self._described.options)),
                 *self._own_options(),
             ]
@@ -157,8 +157,8 @@ def _click_option(number: int, option: Option) -> click.Option:
     return click.Option(
         declared,
         type=click.IntRange(min=1) if _is_limit(option) else str,
-        multiple=_is_filter(option),
-        metavar="VALUE" if option.choices else option.kind.value.upper(),
+        multiple=option.place is Place.QUERY and _is_attribute(option),
+        metavar="VALUE" if _is_attribute(option) else "|".join(option.choices) or option.kind.value.upper(),
         shell_complete=lambda _ctx, _param, incomplete: _items(choices, incomplete),
         help=option.help,
     )
@@ -178,8 +178,8 @@ def _is_limit(option: Option) -> bool:
     return option.place is Place.QUERY and option.parameter == "limit"
 
 
-def _is_filter(option: Option) -> bool:
-    return option.place is Place.QUERY and option.parameter not in QUERY_NAMES
+def _is_attribute(option: Option) -> bool:
+    return option.place is Place.BODY or option.parameter not in QUERY_NAMES
 
 
 def _parameter_name(number: int) -> str:

@@ -51,6 +51,17 @@ class ServiceCommands(click.Group):
             _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
         sys.exit(code if isinstance(code, int) else 0)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's own options, then show the help if it was asked for.
+
+        click's own help option would come before the options that say where the commands are.
+        """
+        rest = super().parse_args(ctx, args)
+        if ctx.params["help"] and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return rest
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the service's commands, in the order of the model; none without `--api`."""
         return list(_served(ctx))
@@ -92,8 +103,9 @@ def _log_requests(_ctx: click.Context, _parameter: click.Parameter, debug: bool)
     cls=ServiceCommands,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [OPTIONS]",
+    add_help_option=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="protonclient --api SERVICE --help lists the commands of a service.",
+    epilog="With --api, --help lists the commands of the service; behind a command, its options.",
 )
 @click.option(
     "--api", metavar="SERVICE[/VERSION]", shell_complete=_complete_api, help="Service to work with."
@@ -136,6 +148,7 @@ def _log_requests(_ctx: click.Context, _parameter: click.Parameter, debug: bool)
     help="Show requests and answers on stderr.",
 )
 @click.version_option(__version__, prog_name="protonclient")
+@click.option("-h", "--help", is_flag=True, help="Show this message and exit.")
 @click.pass_context
 def main(ctx: click.Context, /, **_options: Any) -> None:
     """Work with the networking services of a Proton Server."""
