@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from gluon.store.database import Transaction
-from gluon.store.statement import compile_statement
+from gluon.store.statement import compile_statement, limited
 from gluon.store.system_tables import outbox, set_aside
 
 
@@ -73,10 +73,11 @@ class Outbox:
             dialect,
         )
         self._sizes = compile_statement(
-            sa.select(row.id, sa.func.length(row.key) + sa.func.coalesce(sa.func.length(row.value), one))
-            .where(ready)
-            .order_by(row.id)
-            .limit(sa.bindparam("limit")),
+            limited(
+                sa.select(row.id, sa.func.length(row.key) + sa.func.coalesce(sa.func.length(row.value), one))
+                .where(ready)
+                .order_by(row.id)
+            ),
             dialect,
         )
         self._pending = compile_statement(
@@ -100,7 +101,7 @@ class Outbox:
         )
         self._depth = compile_statement(sa.select(sa.func.count()).select_from(outbox), dialect)
         self._oldest = compile_statement(
-            sa.select(row.created).where(ready).order_by(row.id).limit(one), dialect
+            limited(sa.select(row.created).where(ready).order_by(row.id)), dialect
         )
         self._refused = compile_statement(
             sa.select(refused.id, refused.key, refused.reason, refused.since).order_by(refused.id), dialect
@@ -152,7 +153,7 @@ class Outbox:
 
     async def state(self, tx: Transaction) -> OutboxState:
         """Depth, age and alarms, for health and metrics."""
-        oldest = await tx.fetch(self._oldest)
+        oldest = await tx.fetch(self._oldest, {"limit": 1})
         refused = len(await tx.fetch(self._refused))
         held = (await tx.fetch(self._held))[0][0] if refused else 0
         return OutboxState(

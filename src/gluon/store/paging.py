@@ -19,7 +19,7 @@ from gluon.particle.tables import OWNER, TENANT_ID
 from gluon.store.database import DatabaseError, Transaction
 from gluon.store.owner import normalised_owner
 from gluon.store.schema import StoredTable
-from gluon.store.statement import Statement, StatementCache, compile_statement, padded
+from gluon.store.statement import Statement, StatementCache, compile_statement, limited, padded
 
 Row: TypeAlias = dict[str, Any]
 Condition: TypeAlias = sa.ColumnElement[bool]
@@ -156,7 +156,7 @@ class PageReader:
             conditions.append(self._after(shape.sort, shape.marker))
         chosen = sa.select(*self._shown).where(*conditions) if conditions else sa.select(*self._shown)
         ordered = chosen.order_by(*[self._ordering(sort) for sort in shape.sort])
-        return compile_statement(ordered.limit(sa.bindparam("limit")), self._dialect)
+        return compile_statement(limited(ordered), self._dialect)
 
     def _owned(self) -> Condition:
         # What has no owner is nobody's own.

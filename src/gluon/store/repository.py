@@ -24,7 +24,7 @@ from gluon.store.owner import normalised_owner
 from gluon.store.paging import Page, PageQuery, PageReader, Row
 from gluon.store.ports import PortIds
 from gluon.store.schema import ServiceSchema, StoredTable
-from gluon.store.statement import Statement, StatementCache, compile_statement, padded
+from gluon.store.statement import Statement, StatementCache, compile_statement, limited, padded
 from gluon.store.timestamps import utc_now
 
 _CHUNK = 512
@@ -237,9 +237,8 @@ class ObjectRepository:
                 sa.select(stored.key)
                 .where(stored.columns[attribute.name] == sa.bindparam("value"))
                 .order_by(stored.key)
-                .limit(sa.bindparam("limit"))
             )
-            found.append((referring.name, attribute, compile_statement(chosen, self._dialect)))
+            found.append((referring.name, attribute, compile_statement(limited(chosen), self._dialect)))
         return tuple(found)
 
     def _compile_many(self, count: int) -> Statement:

@@ -79,6 +79,7 @@ def service_schema(model: Model, names: PhysicalNames) -> ServiceSchema:
             sa.Column("id", sa.String(255), primary_key=True),
             sa.Column("object", sa.String(64), nullable=False),
             quote=True,
+            sqlite_with_rowid=False,
         )
     tables = {name: _stored_table(table, logical, names, metadata) for name, table in logical.items()}
     return ServiceSchema(model, tables, identities)

@@ -1,13 +1,15 @@
 """SQLite: one thread that writes, a few that read, each with its own connection.
 
 Life of a write: `write()` puts the work in a queue → the writer takes whatever waits there (at most
-`GROUP` works) → BEGIN IMMEDIATE → each work in a savepoint, so that one that raises is undone alone →
-one COMMIT, one wait for the disk → one wake-up of the event loop hands out all results. Nothing is
-handed out before the commit. Under load the queue fills while the disk is waited for, so groups
-grow by themselves; nobody ever waits for a group to fill.
+`GROUP` works) → BEGIN IMMEDIATE → each work in turn → one COMMIT, one wait for the disk → one wake-up of the
+event loop hands out all results. Nothing is handed out before the commit. Under load the queue fills
+while the disk is waited for, so groups grow by themselves; nobody ever waits for a group to fill.
 
-References are checked by SQLite when the group commits, where it can not say whose they are. If
-that fails, the group is undone and its works run again one by one, each in a transaction of its own.
+One bad member fails alone. A work that raises before it has written is simply left out. When one
+raises after it has written, the group is undone and run again, now with each work in a savepoint: those
+cost a third of a short work's time, so they wait until they are needed. References are checked by
+SQLite when the group commits, where it can not say whose they are: if that fails, the works run
+again one by one, each in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from sqlalchemy.engine import Dialect
 
 from gluon.store.database import DatabaseError, DatabaseUnavailable, ReferenceViolation, Work
 from gluon.store.lockfile import LockFile
-from gluon.store.sqlite_connection import DRIVER_ERRORS, explain, open_connection, run_work
+from gluon.store.sqlite_connection import DRIVER_ERRORS, SqliteTransaction, explain, open_connection
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,6 +50,7 @@ class _Outcome:
     request: _Request
     result: Any = None
     error: BaseException | None = None
+    wrote: bool = False
 
 
 class _Delivery:
@@ -90,10 +93,11 @@ class _Delivery:
 
 
 def _run(connection: sqlite3.Connection, request: _Request) -> _Outcome:
+    transaction = SqliteTransaction(connection)
     try:
-        return _Outcome(request, run_work(connection, request.work))
+        return _Outcome(request, transaction.run(request.work))
     except BaseException as error:  # noqa: BLE001 - it is its waiter's, not this thread's
-        return _Outcome(request, error=error)
+        return _Outcome(request, error=error, wrote=transaction.wrote)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -102,34 +106,51 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def commit_group(connection: sqlite3.Connection, requests: Sequence[_Request]) -> list[_Outcome]:
-    """Run the works of a group and commit those that succeed; the outcomes, in their order."""
-    alone = len(requests) == 1
+class _MustUndoOne(Exception):
+    """A work of a group without savepoints failed after it had written."""
+
+
+def _run_group(
+    connection: sqlite3.Connection, requests: Sequence[_Request], *, savepoints: bool
+) -> list[_Outcome]:
+    """Run the works of a group in the open transaction, and leave in it what those that succeed wrote."""
     outcomes: list[_Outcome] = []
+    for request in requests:
+        if savepoints:
+            connection.execute("SAVEPOINT member")
+        outcome = _run(connection, request)
+        outcomes.append(outcome)
+        if isinstance(outcome.error, DatabaseUnavailable):
+            raise outcome.error
+        if savepoints:
+            if outcome.error is not None:
+                connection.execute("ROLLBACK TO member")
+            connection.execute("RELEASE member")
+        elif outcome.wrote and len(requests) > 1:
+            raise _MustUndoOne
+    return outcomes
+
+
+def commit_group(
+    connection: sqlite3.Connection, requests: Sequence[_Request], *, savepoints: bool = False
+) -> list[_Outcome]:
+    """Run the works of a group and commit those that succeed; the outcomes, in their order."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for request in requests:
-            if not alone:
-                connection.execute("SAVEPOINT member")
-            outcome = _run(connection, request)
-            outcomes.append(outcome)
-            if isinstance(outcome.error, DatabaseUnavailable):
-                raise outcome.error
-            if not alone:
-                if outcome.error is not None:
-                    connection.execute("ROLLBACK TO member")
-                connection.execute("RELEASE member")
-        connection.execute("ROLLBACK" if all(o.error is not None for o in outcomes) else "COMMIT")
-    except (*DRIVER_ERRORS, DatabaseUnavailable) as error:
-        failure = explain(error)
+        outcomes = _run_group(connection, requests, savepoints=savepoints)
+        succeeded = any(outcome.error is None for outcome in outcomes)
+        connection.execute("COMMIT" if succeeded else "ROLLBACK")
+    except _MustUndoOne:
         _roll_back(connection)
-        if isinstance(failure, ReferenceViolation):
-            if not alone:
-                return [o for request in requests for o in commit_group(connection, [request])]
-        elif not isinstance(failure, DatabaseUnavailable):
+        return commit_group(connection, requests, savepoints=True)
+    except (*DRIVER_ERRORS, DatabaseUnavailable) as error:
+        _roll_back(connection)
+        failure = explain(error)
+        if isinstance(failure, ReferenceViolation) and len(requests) > 1:
+            return [o for request in requests for o in commit_group(connection, [request])]
+        if not isinstance(failure, ReferenceViolation | DatabaseUnavailable):
             failure = DatabaseUnavailable(f"the transaction could not be committed: {failure}")
-        failed = {o.request.future: o for o in outcomes if o.error is not None}
-        return [failed.get(r.future) or _Outcome(r, error=failure) for r in requests]
+        return [_Outcome(request, error=failure) for request in requests]
     return outcomes
 
 

@@ -101,12 +101,28 @@ def explain(error: Exception) -> DatabaseError:
 class SqliteTransaction:
     """What a work gets to run its statements with; see `gluon.store.database.Transaction`."""
 
-    __slots__ = ("_connection", "failure", "number")
+    __slots__ = ("_connection", "failure", "number", "wrote")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.failure: DatabaseError | None = None
         self.number = random.getrandbits(63)
+        self.wrote = False
+        """Whether there is something to undo. A statement that fails is undone by SQLite itself."""
+
+    def run(self, work: Work[T]) -> T:
+        """Drive a work to its end; raises what it raises."""
+        coroutine = work(self)
+        try:
+            coroutine.send(None)
+        except StopIteration as stop:
+            if self.failure is not None:
+                raise self.failure from None
+            result: T = stop.value
+            return result
+        finally:
+            coroutine.close()
+        raise RuntimeError(f"{work!r} awaits something other than its transaction")
 
     async def fetch(self, statement: Statement, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """The rows that a statement gives."""
@@ -120,13 +136,17 @@ class SqliteTransaction:
         """Run a statement; how many rows it touched."""
         self._check()
         try:
-            return self._connection.execute(statement.text, statement.arrange(parameters)).rowcount
+            touched = self._connection.execute(statement.text, statement.arrange(parameters)).rowcount
         except DRIVER_ERRORS as error:
             raise self._fail(error) from error
+        if touched:
+            self.wrote = True
+        return touched
 
     async def execute_many(self, statement: Statement, rows: Sequence[Parameters]) -> None:
         """Run a statement once for each of the rows, in order."""
         self._check()
+        self.wrote = True  # rows before one that fails stay
         try:
             self._connection.executemany(statement.text, map(statement.arrange, rows))
         except DRIVER_ERRORS as error:
@@ -139,19 +159,3 @@ class SqliteTransaction:
     def _fail(self, error: Exception) -> DatabaseError:
         self.failure = explain(error)
         return self.failure
-
-
-def run_work(connection: sqlite3.Connection, work: Work[T]) -> T:
-    """Drive a work to its end on a connection that is in a transaction; raises what it raises."""
-    transaction = SqliteTransaction(connection)
-    coroutine = work(transaction)
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        if transaction.failure is not None:
-            raise transaction.failure from None
-        result: T = stop.value
-        return result
-    finally:
-        coroutine.close()
-    raise RuntimeError(f"{work!r} awaits something other than its transaction")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, TypeAlias
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import BindParameter, ClauseElement
 
@@ -56,6 +57,12 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
         raise ValueError(f"the statement carries values for {', '.join(carried)}: {compiled}")
     names: list[str] | None = getattr(compiled, "positiontup", None)
     return Statement(str(compiled), tuple(names or ()))
+
+
+def limited(chosen: sa.Select[Any]) -> sa.Select[Any]:
+    """Give a query a parameter `limit` for the most rows that it may give."""
+    # SQLite's dialect would add an offset as a value, which no kept statement may carry.
+    return chosen.limit(sa.bindparam("limit")).offset(sa.literal_column("0", sa.Integer))
 
 
 class StatementCache:

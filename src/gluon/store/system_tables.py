@@ -34,6 +34,7 @@ ports = sa.Table(
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("service", sa.String(255), nullable=False),
+    sqlite_with_rowid=False,
 )
 """The ids of the ports of all Protons: no two have the same."""
 
