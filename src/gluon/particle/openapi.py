@@ -1,0 +1,238 @@
+"""The OpenAPI 3.1 document of a service version: its whole API, for machines, with the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gluon.etcd.keys import segment
+from gluon.model.model import ApiObject, Model
+from gluon.particle.json_schema import (
+    Schema,
+    create_schema,
+    filter_schema,
+    object_schema,
+    update_schema,
+)
+from gluon.particle.openapi_parts import HEADERS, PARAMETERS, RESPONSES, SHARED_SCHEMAS
+from gluon.particle.queries import filter_name
+
+Operation = dict[str, Any]
+
+_READ_ERRORS = ("400", "401", "403", "404", "503")
+_CREATE_ERRORS = ("400", "401", "403", "404", "409", "413", "422", "503")
+_UPDATE_ERRORS = ("400", "401", "403", "404", "409", "412", "413", "422", "503")
+_DELETE_ERRORS = ("400", "401", "403", "404", "409", "412", "503")
+
+
+def openapi_document(model: Model, base_url: str) -> dict[str, Any]:
+    """The document of one version; `base_url` is the URL of the server's root, without a `/` at its end.
+
+    `x-gluon-model` holds the model in the terms of its language, so that a client can make its commands
+    from what the server serves.
+    """
+    schemas: dict[str, Schema] = {}
+    paths: dict[str, Any] = {}
+    for api_object in model.objects.values():
+        name = api_object.name
+        schemas[name] = object_schema(api_object)
+        schemas[f"{name}.Create"] = create_schema(api_object)
+        schemas[f"{name}.Update"] = update_schema(api_object)
+        own = _Place(api_object)
+        paths |= own.paths()
+        if api_object.parent is not None:
+            schemas[f"{name}.CreateUnderParent"] = create_schema(api_object, under_parent=True)
+            paths |= _Place(api_object, model.objects[api_object.parent]).paths()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": model.service,
+            "version": model.version,
+            "description": model.description,
+        },
+        "servers": [{"url": f"{base_url}/proton/{segment(model.service)}/{segment(model.version_id)}"}],
+        "tags": [
+            {"name": o.plural, **({"description": o.description} if o.description else {})}
+            for o in model.objects.values()
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas, **SHARED_SCHEMAS},
+            "parameters": dict(PARAMETERS),
+            "headers": dict(HEADERS),
+            "responses": dict(RESPONSES),
+        },
+        "x-gluon-model": model.document,
+    }
+
+
+class _Place:
+    """The paths of one kind of object: at the top, or below the parent that the path names."""
+
+    def __init__(self, api_object: ApiObject, parent: ApiObject | None = None) -> None:
+        self._object = api_object
+        self._plural = api_object.plural
+        self._key = api_object.key
+        self._path_parameters: list[dict[str, Any]] = []
+        self._prefix = ""
+        self._create = f"{api_object.name}.Create"
+        # Names of objects hold no dot and api names neither, so nothing here can clash with a model's names.
+        self._operation = api_object.api_name
+        if parent is not None:
+            above = f"{parent.api_name}_{parent.key}"
+            if self._key == above:
+                self._key = f"{api_object.api_name}_{api_object.key}"
+            self._path_parameters = [_path_parameter(above, parent)]
+            self._prefix = f"/{parent.plural}/{{{above}}}"
+            self._create = f"{api_object.name}.CreateUnderParent"
+            self._operation = f"{parent.api_name}.{api_object.api_name}"
+
+    def paths(self) -> dict[str, Any]:
+        """Collection, item and status."""
+        collection = f"{self._prefix}/{self._plural}"
+        item = f"{collection}/{{{self._key}}}"
+        item_parameters = [*self._path_parameters, _path_parameter(self._key, self._object)]
+        above = {"parameters": self._path_parameters} if self._path_parameters else {}
+        return {
+            collection: {**above, "get": self._list(), "post": self._post()},
+            item: {
+                "parameters": item_parameters,
+                "get": self._get(),
+                "put": self._change("replace", "put"),
+                "patch": self._change("update", "patch"),
+                "delete": self._delete(),
+            },
+            f"{item}/status": {"parameters": item_parameters, "get": self._status()},
+        }
+
+    def _list(self) -> Operation:
+        filters = [
+            {
+                "name": filter_name(attribute.name),
+                "in": "query",
+                "description": f"Only objects with this {attribute.name}; repeated: with any of them.",
+                "schema": {"type": "array", "items": filter_schema(attribute)},
+                "style": "form",
+                "explode": True,
+                "allowEmptyValue": True,
+            }
+            for attribute in self._object.attributes.values()
+        ]
+        paging = [_ref("parameters", name) for name in ("limit", "marker", "sort_key", "sort_dir", "fields")]
+        page = {
+            "type": "object",
+            "properties": {
+                self._plural: {"type": "array", "items": _ref("schemas", self._object.name)},
+                f"{self._plural}_links": {"type": "array", "items": _ref("schemas", "gluon.Link")},
+            },
+            "required": [self._plural],
+        }
+        return self._operation_of(
+            "list",
+            f"List {self._plural}",
+            {"200": _answer("A page of the collection; `next` leads to the following one.", page)},
+            _READ_ERRORS,
+            parameters=[*paging, *filters],
+        )
+
+    def _post(self) -> Operation:
+        one, many = _ref("schemas", self._create), self._bulk(self._create)
+        created = {"anyOf": [_ref("schemas", self._object.name), self._bulk(self._object.name)]}
+        answer = _answer("Created: the object, or all of them.", created, "Location", "ETag")
+        return self._operation_of(
+            "create",
+            f"Create a {self._object.api_name}, or several: all or nothing",
+            {"201": answer},
+            _CREATE_ERRORS,
+            requestBody=_request({"anyOf": [one, many]}),
+        )
+
+    def _get(self) -> Operation:
+        answers = {
+            "200": _answer("The object.", _ref("schemas", self._object.name), "ETag"),
+            "304": {
+                "description": "The caller has this revision.",
+                "headers": {"ETag": _ref("headers", "ETag")},
+            },
+        }
+        parameters = [_ref("parameters", name) for name in ("fields", "If-Match", "If-None-Match")]
+        return self._operation_of(
+            "show",
+            f"Show one {self._object.api_name}",
+            answers,
+            (*_READ_ERRORS, "412"),
+            parameters=parameters,
+        )
+
+    def _change(self, action: str, method: str) -> Operation:
+        return self._operation_of(
+            action,
+            f"Change what is given of a {self._object.api_name} and nothing else; PUT and PATCH are the same",
+            {"200": _answer("The object as it is now.", _ref("schemas", self._object.name), "ETag")},
+            _UPDATE_ERRORS,
+            parameters=[_ref("parameters", "If-Match")],
+            requestBody=_request(_ref("schemas", f"{self._object.name}.Update")),
+        )
+
+    def _delete(self) -> Operation:
+        return self._operation_of(
+            "delete",
+            f"Delete a {self._object.api_name}",
+            {"204": {"description": "Deleted."}},
+            _DELETE_ERRORS,
+            parameters=[_ref("parameters", name) for name in ("cascade", "If-Match")],
+        )
+
+    def _status(self) -> Operation:
+        return self._operation_of(
+            "status",
+            f"What each controller made of a {self._object.api_name}",
+            {"200": _answer("One entry for each controller.", _ref("schemas", "gluon.Status"))},
+            _READ_ERRORS,
+        )
+
+    def _bulk(self, schema: str) -> Schema:
+        return {
+            "type": "object",
+            "properties": {self._plural: {"type": "array", "items": _ref("schemas", schema)}},
+            "required": [self._plural],
+            "additionalProperties": False,
+        }
+
+    def _operation_of(
+        self, action: str, summary: str, answers: dict[str, Any], errors: Iterable[str], **further: Any
+    ) -> Operation:
+        responses = {**answers, **{status: _ref("responses", status) for status in errors}}
+        return {
+            "operationId": f"{self._operation}-{action}",
+            "summary": summary,
+            "tags": [self._plural],
+            **further,
+            "responses": dict(sorted(responses.items())),
+        }
+
+
+def _ref(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _answer(description: str, schema: Schema, *headers: str) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": description}
+    if headers:
+        answer["headers"] = {name: _ref("headers", name) for name in headers}
+    answer["content"] = {"application/json": {"schema": schema}}
+    return answer
+
+
+def _request(schema: Schema) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _path_parameter(name: str, api_object: ApiObject) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": f"{api_object.key} of the {api_object.api_name}, percent-encoded.",
+        "schema": filter_schema(api_object.key_attribute),
+    }
