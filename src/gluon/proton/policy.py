@@ -17,13 +17,12 @@ from oslo_config import cfg
 from oslo_policy import policy
 
 from gluon.model.model import ApiObject, Model
-from gluon.model.rules import BASE_RULES
+from gluon.model.rules import BASE_RULES, targets
 from gluon.particle.policies import policy_rules, rule_name
 from gluon.proton.identity import Identity
 from gluon.store.owner import normalised_owner
 
 _DECISIONS_KEPT = 10_000
-_TARGET_FIELD = re.compile(r"%\(([^)]*)\)s")
 
 
 class Authorizer:
@@ -35,7 +34,9 @@ class Authorizer:
     def __init__(self, conf: cfg.ConfigOpts, model: Model) -> None:
         self._enforcer = policy.Enforcer(conf)
         self._enforcer.suppress_default_change_warnings = True
-        self._enforcer.register_defaults([policy.RuleDefault(n, r) for n, r in BASE_RULES.items()])
+        self._enforcer.register_defaults(
+            [policy.RuleDefault(rule.name, rule.rule, rule.description) for rule in BASE_RULES.values()]
+        )
         self._enforcer.register_defaults(
             [policy.RuleDefault(rule.name, rule.rule, rule.description) for rule in policy_rules(model)]
         )
@@ -85,7 +86,7 @@ class Authorizer:
                 continue
             seen.add(current)
             text = str(self._enforcer.rules[current]) if current in self._enforcer.rules else ""
-            fields.update(_TARGET_FIELD.findall(text))
+            fields.update(targets(text))
             waiting.extend(re.findall(r"rule:([^\s()]+)", text))
         return fields
 
@@ -95,7 +96,7 @@ def list_rules() -> list[policy.RuleDefault]:
     from gluon.model.catalog import load_catalog
 
     catalog = load_catalog(None)
-    rules = [policy.RuleDefault(name, rule) for name, rule in BASE_RULES.items()]
+    rules = [policy.RuleDefault(rule.name, rule.rule, rule.description) for rule in BASE_RULES.values()]
     return rules + [
         policy.RuleDefault(rule.name, rule.rule, rule.description)
         for service in catalog.services

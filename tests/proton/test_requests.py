@@ -1,0 +1,151 @@
+"""Requests as such: versions and links, revisions and entity tags, and what can't be read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.proton.serving import TENANT, Api, port
+
+VPN = {"tenant_id": TENANT, "name": "TestVPN"}
+
+
+async def test_the_documents_lead_from_the_root_to_every_collection(api: Api) -> None:
+    root = await api.get("/")
+    assert {"name", "description", "default_version", "versions"} == set(root)
+    protons = (await api.get("/proton"))["protons"]
+    assert {p["proton_service"] for p in protons} == {"net-l3vpn", "ietf-sfc", "test"}
+    for proton in protons:
+        service = await api.get(proton["links"][0]["href"])
+        default = service["default_version"]
+        assert default == {
+            "proton_service": proton["proton_service"],
+            "version_id": "v1.0",
+            "status": "CURRENT",
+            "links": default["links"],
+        }
+        assert service["versions"] == [default]
+        resources = (await api.get(default["links"][0]["href"]))["resources"]
+        assert resources
+        for resource in resources:
+            collection = await api.get(resource["links"][0]["href"])
+            assert collection == {resource["resource_name"]: []}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nowhere", "/proton/nothing", "/proton/net-l3vpn/v9.9", "/proton/net-l3vpn/v1.0/things",
+     "/proton/net-l3vpn/v1.0/vpns/not-a-uuid", "/proton/net-l3vpn/v1.0/vpns/a/b/c/d/e"],
+)  # fmt: skip
+async def test_what_is_not_there_is_a_404_problem(api: Api, path: str) -> None:
+    answer = await api.request("GET", path, 404)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["detail"]
+
+
+async def test_a_method_that_is_not_possible_is_a_405_problem(api: Api) -> None:
+    answer = await api.request("DELETE", "vpns", 405)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert set(answer.headers["Allow"].replace(" ", "").split(",")) >= {"GET", "POST"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"\xff", 400),
+        (b'{"a": NaN}', 400),
+        (b"[" * 100_000, 400),
+        (b"[]", 422),
+        (b"7", 422),
+        (b"null", 422),
+        (b'"vpns"', 422),
+        (b'{"vpns": [7]}', 422),
+        (b'{"vpns": [], "name": "x"}', 400),
+        (b'{"vpns": {}}', 422),
+    ],
+)
+async def test_a_body_that_is_no_object_is_refused(api: Api, body: bytes, status: int) -> None:
+    answer = await api.request("POST", "vpns", status, content=body)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_body_beyond_the_limit_is_413(tmp_path: Any, etcd_endpoint: str, etcd_prefix: str) -> None:
+    from tests.proton.serving import serving
+
+    async with serving(tmp_path, etcd_endpoint, etcd_prefix, max_body=2048) as api:
+        body = VPN | {"description": "x" * 4096}
+        await api.request("POST", "/proton/net-l3vpn/v1.0/vpns", 413, json=body)
+
+
+async def test_a_body_in_another_media_type_is_refused(api: Api) -> None:
+    await api.request("POST", "vpns", 400, content=b"name=x", headers={"Content-Type": "text/plain"})
+
+
+async def test_if_match_guards_against_lost_updates(api: Api) -> None:
+    answer = await api.request("POST", "vpns", 201, json=VPN)
+    path, tag = f"vpns/{answer.json()['id']}", answer.headers["ETag"]
+    assert tag == '"1"'
+    changed = await api.request("PUT", path, 200, json={"name": "x"}, headers={"If-Match": tag})
+    assert changed.headers["ETag"] == '"2"'
+    for method in ("PUT", "DELETE"):
+        stale = await api.request(
+            method, path, 412, json={"name": "y"} if method == "PUT" else None, headers={"If-Match": tag}
+        )
+        assert "revision 2" in stale.json()["detail"]
+    assert (await api.get(path))["name"] == "x"
+    await api.request("PUT", path, 200, json={"name": "z"}, headers={"If-Match": '"9", "2"'})
+    await api.request("PUT", path, 412, json={"name": "z"}, headers={"If-Match": 'W/"3"'})
+    await api.request("DELETE", path, 204, headers={"If-Match": "*"})
+
+
+async def test_of_concurrent_changes_at_one_revision_one_wins(api: Api) -> None:
+    created = await api.create("vpns", **VPN)
+    answers = await asyncio.gather(
+        *[
+            api.request("PUT", f"vpns/{created['id']}", json={"name": f"n{i}"}, headers={"If-Match": '"1"'})
+            for i in range(20)
+        ]
+    )
+    assert sorted(a.status_code for a in answers) == [200] + [412] * 19
+    assert (await api.get(f"vpns/{created['id']}"))["revision_number"] == 2
+
+
+async def test_if_none_match_spares_what_the_caller_has(api: Api) -> None:
+    created = await api.create("vpns", **VPN)
+    path = f"vpns/{created['id']}"
+    fresh = await api.request("GET", path, 304, headers={"If-None-Match": '"1"'})
+    assert fresh.content == b"" and fresh.headers["ETag"] == '"1"'
+    await api.request("GET", path, 304, headers={"If-None-Match": 'W/"1"'})
+    await api.request("GET", path, 200, headers={"If-None-Match": '"7"'})
+    await api.request("PUT", path, 412, json={"name": "x"}, headers={"If-None-Match": "*"})
+
+
+async def test_openapi_and_docs_are_served_for_each_version(api: Api) -> None:
+    document = await api.get("openapi.json")
+    assert document["openapi"].startswith("3.1")
+    page = await api.request("GET", "docs", 200)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "vpnbinding" in page.text
+
+
+async def test_health_says_what_is_served_and_how_the_parts_are(api: Api) -> None:
+    async with asyncio.timeout(10):
+        while (report := await api.get("/healthcheck"))["status"] != "ok":
+            await asyncio.sleep(0.05)
+    assert set(report["checks"]) == {"database", "models", "relay", "answers"}
+    assert set(report["checks"]["models"]["served"]) == {"net-l3vpn", "ietf-sfc", "test"}
+
+
+async def test_object_status_is_the_controllers_journal(api: Api) -> None:
+    created = await api.create("ports", **port())
+    assert await api.get(f"ports/{created['id']}/status") == {"status": []}
+    key = api.keys.status("net-l3vpn", "Port", created["id"], "ovn-1")
+    journal = b'{"state":"FAILED","reason":"no bridge","revision_number":1,"applied":{},"time":"t"}'
+    await api.etcd.put(key, journal)
+    assert (await api.get(f"ports/{created['id']}/status"))["status"] == [
+        {"controller": "ovn-1", "state": "FAILED", "reason": "no bridge", "revision_number": 1, "time": "t"}
+    ]
+    await api.get("ports/f81d4fae-7dec-11d0-a765-00a0c91e6bf6/status", expect=404)
