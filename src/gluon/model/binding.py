@@ -9,19 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gluon.model.checks import Declared, Plain, position_of
+from gluon.model.inventory import Inventory
 from gluon.model.language import BASE_ROLES
 from gluon.model.model import Role
 from gluon.model.problems import Report
-from gluon.model.resolution import (
-    INTERFACE_ID,
-    PORT_ID,
-    SERVICE_ID,
-    UUID_KEY,
-    merged_attributes,
-    primary_attributes,
-    role,
-)
+from gluon.model.resolution import INTERFACE_ID, PORT_ID, SERVICE_ID
 
 BINDING_FAILED = "binding_failed"
 """The `vif_type` of a port whose bind failed."""
@@ -33,20 +25,17 @@ _BASE_OF = {role_: base for base, role_ in BASE_ROLES.items()}
 _FILLED = frozenset({PORT_ID, "tenant_id", "name", "segmentation_type", "segmentation_id"})
 
 
-def check_binding(declared: Declared, plain: Plain, report: Report) -> None:
+def check_binding(inventory: Inventory, report: Report) -> None:
     """Report what keeps a model's ports from being bound; a model without binding roles is left alone."""
-    _BindingCheck(declared, plain, report).run()
+    _BindingCheck(inventory, report).run()
 
 
 class _BindingCheck:
-    def __init__(self, declared: Declared, plain: Plain, report: Report) -> None:
-        self._declared = declared
-        self._plain = plain
+    def __init__(self, inventory: Inventory, report: Report) -> None:
+        self._inventory = inventory
+        self._declared = inventory.declared
         self._report = report
-        self._by_role: dict[Role, list[str]] = {role_: [] for role_ in Role}
-        for name, object_ in declared.items():
-            if object_.is_api:
-                self._by_role[role(plain, name)].append(name)
+        self._by_role = {role: inventory.with_role(role) for role in Role}
 
     def run(self) -> None:
         if all(not names for role_, names in self._by_role.items() if role_ is not Role.NONE):
@@ -63,15 +52,14 @@ class _BindingCheck:
         if attribute is None:
             self._report.error(self._declared[name].at("extends"), message, name)
             return
-        position = position_of(self._declared, self._plain, name, attribute, *keywords)
+        position = self._inventory.position(name, attribute, *keywords)
         self._report.error(position, message, name, attribute)
 
     def _roles_are_there(self) -> None:
-        first = next(
-            name
-            for name, object_ in self._declared.items()
-            if object_.is_api and role(self._plain, name) is not Role.NONE
+        taking_part = (
+            name for name in self._inventory.api_names if self._inventory.role(name) is not Role.NONE
         )
+        first = next(taking_part)
         for wanted, why in (
             (Role.PORT, "the port that is bound"),
             (Role.INTERFACE, "the interfaces of a port"),
@@ -88,9 +76,6 @@ class _BindingCheck:
                     )
                     self._error(name, message)
 
-    def _attributes(self, name: str) -> dict[str, dict[str, Any]]:
-        return merged_attributes(self._plain, name)
-
     def _has(
         self,
         name: str,
@@ -100,7 +85,7 @@ class _BindingCheck:
         *keywords: str,
     ) -> Mapping[str, Any] | None:
         """The attribute's keywords if it is there and right, else an error."""
-        found = self._attributes(name).get(attribute)
+        found = self._inventory.attributes[name].get(attribute)
         if found is None:
             self._error(name, f"lacks the attribute {attribute}, {wanted}: the server uses it")
             return None
@@ -110,11 +95,9 @@ class _BindingCheck:
         return None
 
     def _uuid_key(self, name: str) -> None:
-        primary = primary_attributes(self._plain, name) or (UUID_KEY,)
-        keywords = self._attributes(name).get(primary[0], {"type": "uuid"})
-        if keywords.get("type", "uuid") != "uuid":
-            message = "identifies a port or interface, so it must be of type uuid"
-            self._error(name, message, primary[0], "type")
+        for key in self._inventory.primary[name][:1]:
+            if self._inventory.attributes[name][key].get("type", "uuid") != "uuid":
+                self._error(name, "identifies a port or interface, so it must be of type uuid", key, "type")
 
     def _port(self, name: str) -> None:
         self._uuid_key(name)
@@ -134,7 +117,7 @@ class _BindingCheck:
         if device is not None:
             self._may_be_empty(name, "device_id", device)
         self._has(name, "admin_state_up", lambda k: k["type"] == "boolean", "a boolean")
-        vif_type = self._attributes(name).get("vif_type", {})
+        vif_type = self._inventory.attributes[name].get("vif_type", {})
         if vif_type.get("type") == "string" and vif_type.get("length", 255) < len(BINDING_FAILED):
             message = f"length must be at least {len(BINDING_FAILED)}, for '{BINDING_FAILED}'"
             self._error(name, message, "vif_type", "length")
@@ -166,8 +149,8 @@ class _BindingCheck:
         if parent is not None and ports and parent not in ports and parent in self._declared:
             position = self._declared[name].at("api.parent")
             self._report.error(position, f"the parent of interfaces must be {ports[0]}", name)
-        primary = primary_attributes(self._plain, name)
-        for attribute, keywords in self._attributes(name).items():
+        primary = self._inventory.primary[name]
+        for attribute, keywords in self._inventory.attributes[name].items():
             if attribute in primary[:1] or attribute in _FILLED:
                 continue
             for keyword in ("required", "primary"):
@@ -204,18 +187,6 @@ class _BindingCheck:
         keywords = self._has(name, attribute, lambda k: k["type"] in ("uuid", *targets), wanted)
         if keywords is None or keywords.get("type") != "uuid" or not targets:
             return
-        if not any(self._key_is_uuid(target) for target in targets):
+        if not any(self._inventory.key_keywords(target).get("type") == "uuid" for target in targets):
             message = f"is a plain uuid, but no {targets[0]} is identified by one: type: {targets[0]}"
             self._error(name, message, attribute, "type")
-
-    def _key_is_uuid(self, name: str) -> bool:
-        """Whether the object's identifying key is in the end a uuid."""
-        for _ in self._plain:
-            primary = primary_attributes(self._plain, name)
-            if not primary:
-                return True
-            type_ = self._attributes(name).get(primary[0], {}).get("type", "uuid")
-            if type_ not in self._plain:
-                return bool(type_ == "uuid")
-            name = type_
-        return True

@@ -7,15 +7,16 @@ Each step goes on as far as what it has is sound, so that one reading of the pro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gluon.model.binding import check_binding
-from gluon.model.checks import check_objects
+from gluon.model.checks import check_model
 from gluon.model.declarations import Declarations, ObjectDeclaration, declare
 from gluon.model.documents import Source, parse
+from gluon.model.inventory import Inventory
 from gluon.model.language import (
     DEFAULT_LENGTH,
     FILE_VERSIONS,
@@ -92,7 +93,7 @@ class _Merge:
         self._lookup = lookup
         self._report = report
         self._fragment = fragment
-        self._files: list[Declarations] = []
+        self._imported: list[Declarations] = []
         self._is_incomplete = False
         self._is_later = False
 
@@ -103,17 +104,14 @@ class _Merge:
         if not SERVICE_NAME.fullmatch(self._service) or len(self._service) > LONGEST_API_NAME:
             message = f"{quoted(self._service)} can't be a service's name: letters, digits, '.', '_' and '-'"
             self._report.error(start, f"{message}, at most {LONGEST_API_NAME}")
-        for declared in own:
-            self._import(declared, (declared.path,))
+        self._import(own)
         info = self._info(own, start)
         self._file_version(own, start)
         objects = self._objects(own)
         if not self._is_incomplete and not self._fragment and not any(o.is_api for o in objects.values()):
             self._report.error(start, "no object has `api`, so the service would have nothing to serve")
         plain = self._plain(objects)
-        check_objects(objects, plain, self._report, is_incomplete=self._is_incomplete)
-        if not self._is_incomplete:
-            check_binding(objects, plain, self._report)
+        check_model(Inventory(objects, plain, is_incomplete=self._is_incomplete), self._report)
         if self._report.has_errors or self._fragment or info is None:
             return None
         return {
@@ -133,13 +131,13 @@ class _Merge:
             return None
         return declared
 
-    def _import(self, importer: Declarations, trail: tuple[str, ...]) -> None:
-        """Read what a file imports and what that imports; each file once, depth bounded by their number."""
-        pending = [(importer, trail)]
-        loaded: dict[str, None] = {file.path: None for file in self._files}
+    def _import(self, own: Sequence[Declarations]) -> None:
+        """Read what the files import, and what that imports in turn; each file once."""
+        pending = [(declared, (os.path.realpath(declared.path),)) for declared in own]
+        loaded = {trail[0] for _, trail in pending}
         while pending:
-            declared, trail = pending.pop(0)
-            for path, position in declared.imports:
+            importer, trail = pending.pop(0)
+            for path, position in importer.imports:
                 try:
                     source = self._lookup.read(path)
                 except ImportRefused as refused:
@@ -147,17 +145,17 @@ class _Merge:
                     self._report.error(position, f"import {quoted(path)}: {refused}{near}")
                     self._is_incomplete = True
                     continue
-                if source.path in trail:
-                    circle = " → ".join((*trail[trail.index(source.path) :], source.path))
+                identity = os.path.realpath(source.path)
+                if identity in trail:
+                    files = (*trail[trail.index(identity) :], identity)
+                    circle = " → ".join(str(Path(*Path(file).parts[-2:])) for file in files)
                     self._report.error(position, f"imports go in a circle: {circle}")
-                    continue
-                if source.path in loaded:
-                    continue
-                loaded[source.path] = None
-                found = self._declare(source)
-                if found is not None:
-                    self._files.append(found)
-                    pending.append((found, (*trail, source.path)))
+                elif identity not in loaded:
+                    loaded.add(identity)
+                    declared = self._declare(source)
+                    if declared is not None:
+                        self._imported.append(declared)
+                        pending.append((declared, (*trail, identity)))
 
     def _info(self, own: Sequence[Declarations], start: Position) -> dict[str, Any] | None:
         with_info = [declared for declared in own if declared.info is not None]
@@ -187,13 +185,13 @@ class _Merge:
         """One file that says the version is enough, be it an imported one."""
         if self._is_incomplete or self._is_later:
             return
-        if not any(declared.file_version for declared in (*own, *self._files)):
+        if not any(declared.file_version for declared in (*own, *self._imported)):
             self._report.error(start, f'file_version is missing: write file_version: "{FILE_VERSIONS[0]}"')
 
     def _objects(self, own: Sequence[Declarations]) -> dict[str, ObjectDeclaration]:
         """All objects by name: imported ones first, so that base objects stand before what extends them."""
         objects: dict[str, ObjectDeclaration] = {}
-        for declared in (*self._files, *own):
+        for declared in (*self._imported, *own):
             for object_ in declared.objects:
                 first = objects.get(object_.name)
                 if first is not None:

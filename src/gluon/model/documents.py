@@ -16,6 +16,7 @@ import yaml
 
 from gluon.model.language import LARGEST_FILE, MOST_ALIASES
 from gluon.model.problems import Position, Report, quoted
+from gluon.model.syntax import decode, error_position, syntax_message
 
 # The language nests to five levels; a reader of JSON-like YAML may stand a few deeper.
 _DEEPEST = 20
@@ -108,7 +109,7 @@ def parse(source: Source, report: Report) -> Mapping | None:
     if len(source.content) > LARGEST_FILE:
         report.error(start, f"the file is too large: a model file has at most {LARGEST_FILE} bytes")
         return None
-    text = _decode(source, report)
+    text = decode(source.path, source.content, report)
     if text is None:
         return None
     builder = _Builder(source.path, report)
@@ -117,7 +118,7 @@ def parse(source: Source, report: Report) -> Mapping | None:
             if not builder.take(event):
                 return None
     except yaml.MarkedYAMLError as error:
-        report.error(_error_position(source.path, error), _syntax_message(text, error))
+        report.error(error_position(source.path, error), syntax_message(text, error))
         return None
     except yaml.reader.ReaderError as error:
         before = text[: error.position] if isinstance(error.position, int) else ""
@@ -136,44 +137,6 @@ def parse(source: Source, report: Report) -> Mapping | None:
         report.error(root.position, "the file must hold a mapping with file_version, info and objects")
         return None
     return root
-
-
-def _decode(source: Source, report: Report) -> str | None:
-    try:
-        return source.content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = source.content[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before) - (before.rfind(b"\n") + 1) + 1
-        report.error(Position(source.path, line, column), "the file is not UTF-8 text from here on")
-        return None
-
-
-def _error_position(path: str, error: yaml.MarkedYAMLError) -> Position:
-    mark = error.problem_mark or error.context_mark
-    return Position(path, mark.line + 1, mark.column + 1) if mark is not None else Position(path)
-
-
-def _syntax_message(text: str, error: yaml.MarkedYAMLError) -> str:
-    """What the parser says, with a hint where its words don't show the usual cause."""
-    problem = error.problem or "the text could not be read"
-    message = f"not YAML: {problem}"
-    if error.context and error.context_mark is not None:
-        message += f" ({error.context} that starts at line {error.context_mark.line + 1})"
-    mark = error.problem_mark
-    if mark is None:
-        return message
-    lines = text.split("\n")
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    if "\t" in line[: mark.column + 1]:
-        return "not YAML: a tab; YAML indents with spaces"
-    if "cannot start any token" in problem and line[mark.column : mark.column + 1] in ("@", "`", "%"):
-        return f"not YAML: a text that starts with {line[mark.column]!r} must stand in quotes"
-    if "mapping values are not allowed" in problem:
-        message += "; a text with ': ' in it must stand in quotes, and keys of one level start in one column"
-    elif "did not find expected key" in problem or "could not find expected ':'" in problem:
-        message += "; look for a line that is indented differently from its neighbours, or a missing ':'"
-    return message
 
 
 class _Open:
