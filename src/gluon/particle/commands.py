@@ -13,9 +13,20 @@ from typing import Any
 
 from gluon.model.model import ApiObject, Attribute, AttributeType, Model
 from gluon.particle.queries import filter_name
+from gluon.particle.spelling import with_article
 from gluon.particle.texts import value_from_text
 from gluon.particle.validators import server_makes_key
 from gluon.particle.values import text_format
+
+_FORMAT_WORDS = {
+    "date-time": "date and time (RFC 3339)",
+    "json": "JSON text",
+    "ipv4": "IPv4 address",
+    "ipv6": "IPv6 address",
+    "mac": "MAC address",
+    "uri": "URI",
+    "email": "e-mail address",
+}
 
 
 class Verb(enum.Enum):
@@ -112,18 +123,18 @@ def _commands(model: Model, api_object: ApiObject) -> Iterable[Command]:
     changeable = tuple(a for a in attributes if a.name != api_object.key)
     yield command(
         Verb.CREATE,
-        f"Create a {noun}.{about}",
+        f"Create {with_article(noun)}.{about}",
         (),
         [_body_option(api_object, a, Verb.CREATE) for a in attributes],
     )
     yield command(Verb.SHOW, f"Show one {noun}.", (key,), ())
     yield command(
         Verb.UPDATE,
-        f"Change what is given of a {noun}, and nothing else.",
+        f"Change what is given of {with_article(noun)}, and nothing else.",
         (key,),
         [_body_option(api_object, a, Verb.UPDATE) for a in changeable],
     )
-    yield command(Verb.DELETE, f"Delete a {noun}.", (key,), [_CASCADE])
+    yield command(Verb.DELETE, f"Delete {with_article(noun)}.", (key,), [_CASCADE])
     yield command(Verb.LIST, f"List {api_object.plural}.", (), (*_filters(attributes), *_PAGING))
 
 
@@ -170,7 +181,7 @@ def value_words(attribute: Attribute) -> str:
     if attribute.values:
         words = "one of " + ", ".join(attribute.values)
     elif text_format(attribute) is not None:
-        words = "URI" if attribute.format in ("uri", "url") else str(attribute.format)
+        words = _FORMAT_WORDS.get(str(attribute.format), str(attribute.format))
     else:
         words = attribute.value_type.value
     if attribute.minimum is not None and attribute.maximum is not None:
@@ -179,10 +190,8 @@ def value_words(attribute: Attribute) -> str:
         words += f" of at least {attribute.minimum}"
     elif attribute.maximum is not None:
         words += f" of at most {attribute.maximum}"
-    if attribute.target is not None:
-        words += f", key of a {attribute.target}"
-    elif attribute.refers_to:
-        words += f", key of a {' or '.join(attribute.refers_to)}"
+    if attribute.refers_to:
+        words += f", key of {with_article(' or '.join(attribute.refers_to))}"
     return words
 
 

@@ -79,7 +79,6 @@ def docs_page(model: Model, base_url: str) -> str:
         version=model.version,
         description=model.description,
         digest=model.digest,
-        path=path,
         url=base_url + path,
         host=server.hostname or "127.0.0.1",
         port=server.port or (443 if server.scheme == "https" else 80),
@@ -140,7 +139,7 @@ def _row(api_object: ApiObject, attribute: Attribute) -> AttributeRow:
         rules.append("empty means null")
     return AttributeRow(
         name=attribute.name,
-        words=value_words(attribute).partition(", key of")[0],
+        words=value_words(attribute).partition(", key of ")[0],
         refers_to=attribute.refers_to,
         rules=tuple(rules),
         required=(attribute.required or is_key) and not made,

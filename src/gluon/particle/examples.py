@@ -11,6 +11,7 @@ from typing import Any
 
 from gluon.etcd.keys import segment
 from gluon.model.model import ApiObject, Attribute, AttributeType, Model
+from gluon.particle.spelling import with_article
 from gluon.particle.texts import text_of_key
 from gluon.particle.validators import server_makes_key
 from gluon.particle.values import integer_range, is_reference, text_format
@@ -80,15 +81,19 @@ def examples(model: Model, api_object: ApiObject, base_url: str) -> tuple[Exampl
     body = example_body(api_object)
     change = _example_change(api_object)
     return (
-        Example(f"Create a {noun}", _curl("POST", url, body), f"{command}-create{_options(body)}"),
+        Example(
+            f"Create {with_article(noun)}", _curl("POST", url, body), f"{command}-create{_options(body)}"
+        ),
         Example(f"List {api_object.plural}", _curl("GET", f"{url}?limit=20"), f"{command}-list --limit 20"),
         Example(f"Show one {noun}", _curl("GET", item), f"{command}-show {shlex.quote(key)}"),
         Example(
-            f"Change a {noun}",
+            f"Change {with_article(noun)}",
             _curl("PATCH", item, change),
             f"{command}-update{_options(change)} {shlex.quote(key)}",
         ),
-        Example(f"Delete a {noun}", _curl("DELETE", item), f"{command}-delete {shlex.quote(key)}"),
+        Example(
+            f"Delete {with_article(noun)}", _curl("DELETE", item), f"{command}-delete {shlex.quote(key)}"
+        ),
     )
 
 

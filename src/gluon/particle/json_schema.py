@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from gluon.model.model import ApiObject, Attribute, AttributeType
+from gluon.particle.spelling import with_article
 from gluon.particle.validators import server_makes_key
 from gluon.particle.values import (
     NOT_KEYS,
@@ -116,7 +117,7 @@ def _body(properties: dict[str, Schema], required: list[str]) -> Schema:
 def _described(attribute: Attribute, schema: Schema) -> Schema:
     text = " ".join(attribute.description.split())
     if attribute.refers_to:
-        refers = f"Identifies a {' or '.join(attribute.refers_to)}."
+        refers = f"Identifies {with_article(' or '.join(attribute.refers_to))}."
         text = f"{text.rstrip('.')}. {refers}" if text else refers
     return {**schema, "description": text} if text else schema
 

@@ -16,6 +16,7 @@ from gluon.particle.json_schema import (
 )
 from gluon.particle.openapi_parts import HEADERS, PARAMETERS, RESPONSES, SHARED_SCHEMAS
 from gluon.particle.queries import filter_name
+from gluon.particle.spelling import with_article
 
 Operation = dict[str, Any]
 
@@ -72,6 +73,7 @@ class _Place:
     def __init__(self, api_object: ApiObject, parent: ApiObject | None = None) -> None:
         self._object = api_object
         self._plural = api_object.plural
+        self._a_noun = with_article(api_object.api_name)
         self._key = api_object.key
         self._path_parameters: list[dict[str, Any]] = []
         self._prefix = ""
@@ -141,7 +143,7 @@ class _Place:
         answer = _answer("Created: the object, or all of them.", created, "Location", "ETag")
         return self._operation_of(
             "create",
-            f"Create a {self._object.api_name}, or several: all or nothing",
+            f"Create {self._a_noun}, or several: all or nothing",
             {"201": answer},
             _CREATE_ERRORS,
             requestBody=_request({"anyOf": [one, many]}),
@@ -167,7 +169,7 @@ class _Place:
     def _change(self, action: str, method: str) -> Operation:
         return self._operation_of(
             action,
-            f"Change what is given of a {self._object.api_name} and nothing else; PUT and PATCH are the same",
+            f"Change what is given of {self._a_noun} and nothing else; PUT and PATCH are the same",
             {"200": _answer("The object as it is now.", _ref("schemas", self._object.name), "ETag")},
             _UPDATE_ERRORS,
             parameters=[_ref("parameters", "If-Match")],
@@ -177,7 +179,7 @@ class _Place:
     def _delete(self) -> Operation:
         return self._operation_of(
             "delete",
-            f"Delete a {self._object.api_name}",
+            f"Delete {self._a_noun}",
             {"204": {"description": "Deleted."}},
             _DELETE_ERRORS,
             parameters=[_ref("parameters", name) for name in ("cascade", "If-Match")],
@@ -186,7 +188,7 @@ class _Place:
     def _status(self) -> Operation:
         return self._operation_of(
             "status",
-            f"What each controller made of a {self._object.api_name}",
+            f"What each controller made of {self._a_noun}",
             {"200": _answer("One entry for each controller.", _ref("schemas", "gluon.Status"))},
             _READ_ERRORS,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gluon.model.model import ApiObject, Model
+from gluon.particle.spelling import with_article
 
 ACTIONS = ("create", "delete", "get", "list", "update")
 
@@ -44,7 +45,7 @@ def _description(model: Model, action: str, api_object: ApiObject) -> str:
     if action == "list":
         own = "; everyone may list their own" if "tenant_id" in api_object.attributes else ""
         return f"List all {api_object.plural} of {model.service}{own}."
-    return f"{action.capitalize()} a {api_object.api_name} of {model.service}."
+    return f"{action.capitalize()} {with_article(api_object.api_name)} of {model.service}."
 
 
 def _operations(model: Model, action: str, api_object: ApiObject) -> tuple[tuple[str, str], ...]:
