@@ -8,10 +8,10 @@ import sqlite3
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from gluon.etcd.client import Etcd
+from gluon.etcd.transaction import Op
 
 from .http_load import percentile
 from .stack import TENANT, port_body
@@ -70,6 +70,7 @@ def insert_port(connection: sqlite3.Connection, number: int) -> str:
 
 def sqlite_port_rate(folder: Path, count: int = 1500) -> float:
     """Ports a second, one commit each."""
+    folder.mkdir(exist_ok=True)
     connection = open_sqlite(folder / "floor.sqlite")
     start = time.perf_counter()
     for number in range(count):
@@ -126,7 +127,19 @@ async def etcd_put_latency(endpoint: str, count: int = 500) -> tuple[float, floa
     return percentile(latencies, 0.5), percentile(latencies, 0.99)
 
 
-Bind = Callable[[str], Awaitable[None]]
+async def etcd_batched_rate(endpoint: str, count: int = 20_000) -> float:
+    """Keys a second, put in transactions of 127 by the bare client, one after another."""
+    etcd = Etcd([endpoint])
+    prefix = f"/floor/{uuid.uuid4()}/"
+    value = json.dumps(port_body(1)).encode()
+    start = time.perf_counter()
+    for first in range(0, count, 127):
+        numbers = range(first, min(first + 127, count))
+        await etcd.transact([], [Op.put(f"{prefix}{number}", value) for number in numbers])
+    rate = count / (time.perf_counter() - start)
+    await etcd.delete_prefix(prefix)
+    await etcd.close()
+    return rate
 
 
 async def bind_by_hand(endpoint: str, folder: Path, in_flight: int, count: int) -> list[float]:

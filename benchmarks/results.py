@@ -37,7 +37,11 @@ class Results:
 
     def write(self, path: Path) -> None:
         document = {
-            "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()},
+            "machine": {
+                "cores": os.cpu_count(),
+                "python": platform.python_version(),
+                "load": os.getloadavg(),
+            },
             "figures": [asdict(f) | {"ratio": f.ratio} for f in self.figures],
         }
         path.write_text(json.dumps(document, indent=2) + "\n")
@@ -50,7 +54,9 @@ class Results:
             verdict = "" if f.reached is None else ("reached" if f.reached else "NOT reached")
             rows.append((f.name, f"{f.value:,.2f} {f.unit}", floor, ratio, f.reach, verdict))
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        return "\n".join(
+            "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
 
 
 def _line(f: Figure) -> str:
