@@ -168,10 +168,11 @@ def _snapshot(connection: sqlite3.Connection, request: _Request) -> _Outcome:
 class SqliteDatabase:
     """A SQLite file, held by this process alone; see `gluon.store.database.Database`."""
 
-    def __init__(self, path: str | Path, *, readers: int = 2) -> None:
+    def __init__(self, path: str | Path, *, readers: int = 2, busy_timeout: float = 5.0) -> None:
         self.path = Path(path)
         self.dialect: Dialect = sqlite_dialect.dialect(paramstyle="qmark")
         self._reader_count = readers
+        self._busy_timeout = busy_timeout
         self._lock = LockFile(self.path.with_name(self.path.name + ".lock"))
         self._writes: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -241,7 +242,7 @@ class SqliteDatabase:
 
         def body() -> None:
             try:
-                connection = open_connection(self.path, read_only=read_only)
+                connection = open_connection(self.path, read_only=read_only, busy_timeout=self._busy_timeout)
             except (sqlite3.Error, DatabaseError) as error:
                 reason = DatabaseUnavailable(f"the database {self.path} can not be opened: {error}")
                 loop.call_soon_threadsafe(settle, reason)

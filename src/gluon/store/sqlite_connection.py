@@ -21,9 +21,6 @@ from gluon.store.statement import Parameters, Statement
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT_MS = 5000
-"""How long another process (a backup, an administrator's shell) may hold the file before we give up."""
-
 _UNIQUE = {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
@@ -44,17 +41,18 @@ DRIVER_ERRORS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 """What the driver may raise for a statement."""
 
 
-def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
+def open_connection(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Connection:
     """A connection of ours, for the thread that opens it.
 
     WAL with synchronous=FULL: a commit is on the disk before it returns, so that what was
-    acknowledged survives a power cut, and readers never wait for the writer.
+    acknowledged survives a power cut, and readers never wait for the writer. `busy_timeout` is how many
+    seconds another process (a backup, an administrator's shell) may hold the file before we give up.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
         uri=True,
         isolation_level=None,
-        timeout=BUSY_TIMEOUT_MS / 1000,
+        timeout=busy_timeout,
         cached_statements=1024,
     )
     try:

@@ -51,8 +51,8 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
     again would be somebody else's.
     """
     compiled = clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-    binds: Mapping[str, BindParameter[Any]] = getattr(compiled, "binds", {})
-    carried = [name for name, bind in binds.items() if not bind.required]
+    binds: Mapping[BindParameter[Any], str] = getattr(compiled, "bind_names", {})
+    carried = [name for bind, name in binds.items() if not bind.required]
     if carried:
         raise ValueError(f"the statement carries values for {', '.join(carried)}: {compiled}")
     names: list[str] | None = getattr(compiled, "positiontup", None)
@@ -75,6 +75,9 @@ class StatementCache:
     def __init__(self, limit: int = 256) -> None:
         self._limit = limit
         self._statements: dict[Hashable, Statement] = {}
+
+    def __len__(self) -> int:
+        return len(self._statements)
 
     def get(self, shape: Hashable, build: Callable[[], Statement]) -> Statement:
         """The statement of that shape, built if there is none."""

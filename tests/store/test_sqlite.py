@@ -1,0 +1,451 @@
+"""The SQLite database: transactions, groups of them, snapshots, and how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gluon.store.database import (
+    DatabaseError,
+    DatabaseLocked,
+    DatabaseUnavailable,
+    InvalidValue,
+    ReferenceViolation,
+    Transaction,
+    UniqueViolation,
+    UnsupportedDatabase,
+    Work,
+    open_database,
+)
+from gluon.store.sqlite import SqliteDatabase
+from gluon.store.statement import Statement
+
+CREATE = Statement("CREATE TABLE parent (id TEXT PRIMARY KEY)")
+CREATE_CHILD = Statement(
+    "CREATE TABLE child (id TEXT PRIMARY KEY, "
+    "parent TEXT REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)"
+)
+INSERT = Statement("INSERT INTO parent VALUES (?)", ("id",))
+INSERT_CHILD = Statement("INSERT INTO child VALUES (?, ?)", ("id", "parent"))
+ALL = Statement("SELECT id FROM parent ORDER BY id")
+
+
+@pytest.fixture
+async def family(database: SqliteDatabase) -> SqliteDatabase:
+    async def work(tx: Transaction) -> None:
+        await tx.execute(CREATE)
+        await tx.execute(CREATE_CHILD)
+
+    await database.write(work)
+    return database
+
+
+def inserting(*ids: str, then: Exception | None = None) -> Work[str]:
+    async def work(tx: Transaction) -> str:
+        for row_id in ids:
+            await tx.execute(INSERT, {"id": row_id})
+        if then is not None:
+            raise then
+        return ids[0]
+
+    return work
+
+
+async def ids(database: SqliteDatabase) -> list[str]:
+    async def work(tx: Transaction) -> list[str]:
+        return [row_id for (row_id,) in await tx.fetch(ALL)]
+
+    return await database.read(work)
+
+
+class Held:
+    """Holds the writer in a work, so that what is asked for meanwhile becomes one group."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._let_go = threading.Event()
+        begun = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+
+        async def work(tx: Transaction) -> None:
+            loop.call_soon_threadsafe(begun.set_result, None)
+            self._let_go.wait(10)
+
+        self.begun = begun
+        self._task = asyncio.ensure_future(database.write(work))
+
+    async def let_go(self) -> None:
+        self._let_go.set()
+        await self._task
+
+
+async def in_one_group(database: SqliteDatabase, *works: Work[Any]) -> list[Any]:
+    held = Held(database)
+    await held.begun
+    together = asyncio.gather(*[database.write(work) for work in works], return_exceptions=True)
+    await asyncio.sleep(0)
+    await held.let_go()
+    return await together
+
+
+async def test_a_write_is_visible_to_reads_once_it_is_answered(family: SqliteDatabase) -> None:
+    assert await family.write(inserting("a")) == "a"
+
+    assert await ids(family) == ["a"]
+
+
+async def test_a_work_that_raises_leaves_nothing(family: SqliteDatabase) -> None:
+    with pytest.raises(LookupError):
+        await family.write(inserting("a", "b", then=LookupError("no")))
+
+    assert await ids(family) == []
+
+
+async def test_one_bad_member_of_a_group_fails_alone(family: SqliteDatabase) -> None:
+    outcomes = await in_one_group(
+        family,
+        inserting("a"),
+        inserting("b", then=LookupError("after it wrote")),
+        inserting("c", "a"),
+        inserting("d"),
+    )
+
+    assert [type(o) for o in outcomes] == [str, LookupError, UniqueViolation, str]
+    assert await ids(family) == ["a", "d"]
+
+
+async def test_a_member_that_raises_before_it_writes_is_left_out(family: SqliteDatabase) -> None:
+    runs = 0
+
+    async def counting(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
+
+    async def refusing(tx: Transaction) -> None:
+        raise LookupError
+
+    outcomes = await in_one_group(family, counting, refusing, inserting("a"))
+
+    assert [type(o) for o in outcomes] == [type(None), LookupError, str]
+    assert runs == 1
+
+
+async def test_a_reference_that_leads_nowhere_fails_the_member_that_made_it(family: SqliteDatabase) -> None:
+    async def orphan(tx: Transaction) -> None:
+        await tx.execute(INSERT_CHILD, {"id": "x", "parent": "nobody"})
+
+    async def parent_after_child(tx: Transaction) -> str:
+        await tx.execute(INSERT_CHILD, {"id": "y", "parent": "p"})
+        await tx.execute(INSERT, {"id": "p"})
+        return "p"
+
+    outcomes = await in_one_group(family, inserting("a"), orphan, parent_after_child, inserting("b"))
+
+    assert [type(o) for o in outcomes] == [str, ReferenceViolation, str, str]
+    assert await ids(family) == ["a", "b", "p"]
+
+
+async def test_results_keep_their_order_in_large_crowds(family: SqliteDatabase) -> None:
+    names = [f"{n:04}" for n in range(300)]
+
+    assert await asyncio.gather(*[family.write(inserting(name)) for name in names]) == names
+
+    assert await ids(family) == names
+
+
+async def test_a_unique_violation_names_the_columns(family: SqliteDatabase) -> None:
+    await family.write(inserting("a"))
+
+    with pytest.raises(UniqueViolation) as caught:
+        await family.write(inserting("a"))
+
+    assert caught.value.columns == ("parent.id",)
+
+
+async def test_a_swallowed_error_fails_the_transaction_all_the_same(family: SqliteDatabase) -> None:
+    async def work(tx: Transaction) -> None:
+        await tx.execute(INSERT, {"id": "a"})
+        with pytest.raises(UniqueViolation):
+            await tx.execute(INSERT, {"id": "a"})
+        with pytest.raises(DatabaseError, match="failed already"):
+            await tx.execute(INSERT, {"id": "b"})
+
+    with pytest.raises(UniqueViolation):
+        await family.write(work)
+
+    assert await ids(family) == []
+
+
+@pytest.mark.parametrize("value", [2**63, "\ud800"])
+async def test_a_value_that_can_not_be_stored_is_told_apart(family: SqliteDatabase, value: object) -> None:
+    async def work(tx: Transaction) -> None:
+        await tx.execute(INSERT, {"id": value})
+
+    with pytest.raises(InvalidValue):
+        await family.write(work)
+
+
+async def test_a_work_that_awaits_anything_else_is_refused(family: SqliteDatabase) -> None:
+    async def work(tx: Transaction) -> None:
+        await tx.execute(INSERT, {"id": "a"})
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="awaits something other"):
+        await family.write(work)
+
+    assert await ids(family) == []
+
+
+async def test_a_write_whose_waiter_is_cancelled_while_it_waits_is_dropped(family: SqliteDatabase) -> None:
+    held = Held(family)
+    await held.begun
+    waiting = asyncio.ensure_future(family.write(inserting("a")))
+    other = asyncio.ensure_future(family.write(inserting("b")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await held.let_go()
+
+    assert await other == "b"
+    assert waiting.cancelled()
+    assert await ids(family) == ["b"]
+
+
+async def test_a_write_whose_waiter_is_cancelled_once_it_runs_is_completed_once(
+    family: SqliteDatabase,
+) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    async def work(tx: Transaction) -> None:
+        await tx.execute(INSERT, {"id": "a"})
+        running.set()
+        go_on.wait(10)
+
+    waiting = asyncio.ensure_future(family.write(work))
+    await asyncio.to_thread(running.wait, 10)
+    waiting.cancel()
+    go_on.set()
+    await family.write(inserting("b"))
+
+    assert waiting.cancelled()
+    assert await ids(family) == ["a", "b"]
+
+
+async def test_a_read_sees_one_moment(family: SqliteDatabase) -> None:
+    between, go_on = threading.Event(), threading.Event()
+
+    async def twice(tx: Transaction) -> tuple[int, int]:
+        first = len(await tx.fetch(ALL))
+        between.set()
+        go_on.wait(10)
+        return first, len(await tx.fetch(ALL))
+
+    reading = asyncio.ensure_future(family.read(twice))
+    await asyncio.to_thread(between.wait, 10)
+    await family.write(inserting("a"))
+    go_on.set()
+
+    assert await reading == (0, 0)
+    assert await ids(family) == ["a"]
+
+
+async def test_a_read_can_not_write(family: SqliteDatabase) -> None:
+    with pytest.raises(DatabaseError):
+        await family.read(inserting("a"))
+
+
+async def test_callbacks_run_once_a_commit_has_changed_something(family: SqliteDatabase) -> None:
+    calls: list[str] = []
+
+    def failing() -> None:
+        calls.append("failing")
+        raise ValueError
+
+    family.on_commit(failing)
+    family.on_commit(lambda: calls.append("second"))
+    await family.write(inserting("a"))
+    with pytest.raises(LookupError):
+        await family.write(inserting(then=LookupError()))
+
+    assert calls == ["failing", "second"]
+
+
+async def test_close_finishes_what_was_asked_for(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "gluon.sqlite")
+    await database.start()
+
+    async def create(tx: Transaction) -> None:
+        await tx.execute(CREATE)
+
+    await database.write(create)
+    writes = [asyncio.ensure_future(database.write(inserting(str(n)))) for n in range(200)]
+    await asyncio.sleep(0)
+    await database.close()
+
+    assert len(await asyncio.gather(*writes)) == 200
+    with pytest.raises(DatabaseUnavailable, match="not open"):
+        await database.write(inserting("late"))
+
+
+async def test_a_second_server_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    first, second = (SqliteDatabase(tmp_path / "gluon.sqlite") for _ in range(2))
+    await first.start()
+    with pytest.raises(DatabaseLocked, match=rf"process {os.getpid()}.*one server process"):
+        await second.start()
+
+    await first.close()
+    await second.start()
+    await second.close()
+
+
+async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "gluon.sqlite"
+    path.write_text("this is a letter, not a database" * 200)
+
+    with pytest.raises(DatabaseUnavailable, match=r"gluon\.sqlite can not be opened"):
+        await SqliteDatabase(path).start()
+
+
+async def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable, match="No such file"):
+        await SqliteDatabase(tmp_path / "missing" / "gluon.sqlite").start()
+
+
+async def test_a_file_that_somebody_else_keeps_locked_makes_it_unavailable_for_that_time(
+    tmp_path: Path,
+) -> None:
+    database = SqliteDatabase(tmp_path / "gluon.sqlite", busy_timeout=0.05)
+    await database.start()
+
+    async def create(tx: Transaction) -> None:
+        await tx.execute(CREATE)
+
+    await database.write(create)
+    stranger = sqlite3.connect(database.path, isolation_level=None)
+    stranger.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable, match="locked"):
+        await database.write(inserting("a"))
+    stranger.execute("ROLLBACK")
+    stranger.close()
+
+    await database.write(inserting("a"))
+    assert await ids(database) == ["a"]
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://gluon:secret@db/gluon", r"postgresql://gluon:\*\*\*@db/gluon can not be used"),
+        ("mysql+asyncmy://db/gluon", "SQLite only"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("gluon.sqlite", "not the URL"),
+    ],
+)
+def test_urls_of_other_databases_are_refused_with_a_sentence(url: str, message: str) -> None:
+    with pytest.raises(UnsupportedDatabase, match=message):
+        open_database(url)
+
+
+def test_a_sqlite_url_names_a_file() -> None:
+    database = open_database("sqlite:////var/lib/gluon/gluon.sqlite")
+
+    assert isinstance(database, SqliteDatabase)
+    assert database.path == Path("/var/lib/gluon/gluon.sqlite")
+
+
+WRITER = """
+import asyncio, os, sys
+from gluon.store.database import DatabaseUnavailable
+from gluon.store.sqlite import SqliteDatabase
+from gluon.store.statement import Statement
+
+PAIR = [
+    Statement("INSERT INTO parent VALUES (?)", ("id",)),
+    Statement("INSERT INTO child VALUES (?, ?)", ("id", "parent")),
+]
+
+async def main(path, body):
+    database = SqliteDatabase(path)
+    await database.start()
+
+    async def writer(name):
+        for number in range(1_000_000):
+            row_id = f"{name}-{number}-{body}"
+            async def work(tx):
+                await tx.execute(PAIR[0], {"id": row_id})
+                await tx.execute(PAIR[1], {"id": row_id, "parent": row_id})
+            try:
+                await database.write(work)
+            except DatabaseUnavailable:
+                os.write(1, b"unavailable\\n")
+                return
+            os.write(1, row_id.encode() + b"\\n")
+
+    await asyncio.gather(*[writer(n) for n in range(40)])
+
+asyncio.run(main(sys.argv[1], "x" * int(sys.argv[2])))
+"""
+
+
+def start_writer(path: Path, body: int, **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(body)],
+        stdout=subprocess.PIPE,
+        **options,
+    )
+
+
+def rows_by_table(path: Path) -> tuple[set[str], set[str]]:
+    with sqlite3.connect(path) as connection:
+        (check,) = connection.execute("PRAGMA integrity_check").fetchone()
+        assert check == "ok"
+        parents, children = (
+            {row_id for (row_id,) in connection.execute(f"SELECT id FROM {table}")}
+            for table in ("parent", "child")
+        )
+    connection.close()
+    return parents, children
+
+
+async def test_whatever_was_acknowledged_before_a_kill_is_there(family: SqliteDatabase) -> None:
+    await family.close()
+    with start_writer(family.path, 10) as child:
+        assert child.stdout is not None
+        acknowledged = {child.stdout.readline().decode().strip() for _ in range(2000)}
+        child.send_signal(signal.SIGKILL)
+        acknowledged |= {line.strip() for line in child.stdout.read().decode().split("\n")[:-1]}
+
+    parents, children = rows_by_table(family.path)
+    assert acknowledged <= parents
+    assert parents == children
+    await family.start()  # the lock of the dead is nobody's
+    assert set(await ids(family)) == parents
+
+
+async def test_a_full_disk_is_unavailable_and_nothing_is_half_written(family: SqliteDatabase) -> None:
+    await family.close()
+    limit = 3_000_000
+
+    def no_large_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    with start_writer(family.path, 500, preexec_fn=no_large_files) as child:
+        assert child.stdout is not None
+        answers = child.stdout.read().decode().split()
+
+    acknowledged = {answer for answer in answers if answer != "unavailable"}
+    assert child.returncode == 0
+    assert answers.count("unavailable") == 40
+    parents, children = rows_by_table(family.path)
+    assert acknowledged <= parents
+    assert parents == children
