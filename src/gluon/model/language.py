@@ -149,8 +149,8 @@ BASE_ROLES: Mapping[str, Role] = MappingProxyType(
 
 RESERVED_ATTRIBUTES = frozenset({"created_at", "updated_at", "revision_number"})
 """Every object has these in the API; the server writes them."""
-RESERVED_PORT_ATTRIBUTES = frozenset({"bind_id", "bindings"})
-"""Ports have these in etcd; the server writes them."""
+RESERVED_PORT_ATTRIBUTES = frozenset({"bind_id", "bind_state", "bindings"})
+"""Ports have these in etcd or in the database; the server writes them."""
 RESERVED_PLURALS = frozenset({"docs", "openapi.json"})
 """These stand beside the collections in a version's URL."""
 RESERVED_CHILD_PLURALS = frozenset({"status"})
