@@ -13,17 +13,14 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from gluon.model.formats import FORMATS, canonical_uuid
+from gluon.model.language import DEFAULT_LENGTH, PORT_JSON_BYTES
 from gluon.model.model import Attribute, AttributeType, Role
 from gluon.particle.spelling import did_you_mean
 
 INT64 = (-(2**63), 2**63 - 1)
 INT32 = (-(2**31), 2**31 - 1)
 INTEGER_FORMATS = {"int32": INT32, "int64": INT64}
-DEFAULT_LENGTH = 255
 
-LONG_PORT_TEXT = 64 * 1024
-"""Bytes (UTF-8) that a port's `profile` and `vif_details` may have whatever the model's length says:
-Nova's profiles of PCI devices and OVN's details are longer than the model language's authors knew."""
 LONG_HOST_ID = 255
 """Characters of a host's name (RFC 1035 allows 253), whatever the model's length says."""
 
@@ -71,7 +68,7 @@ def text_limits(attribute: Attribute, role: Role) -> tuple[int, int]:
     length = attribute.length if attribute.length is not None else DEFAULT_LENGTH
     if role is Role.PORT and attribute.value_type is AttributeType.STRING:
         if attribute.name in ("profile", "vif_details"):
-            return length, LONG_PORT_TEXT
+            return length, PORT_JSON_BYTES
         if attribute.name == "host_id":
             return max(length, LONG_HOST_ID), 0
     return length, 0
