@@ -80,10 +80,13 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+# Numbers are not converted: JSON sets no bounds to them, Python does.
+_JSON_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=str, parse_float=str)
+
+
 def _json(text: str) -> str | None:
     try:
-        # Numbers are not converted: JSON sets no bounds to them, Python does.
-        json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
+        _JSON_DECODER.decode(text)
     except json.JSONDecodeError as error:
         return f"not JSON: {error.msg} at character {error.pos + 1}"
     except ValueError as error:
