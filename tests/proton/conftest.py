@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.proton.serving import Api, serving
+
+from proton.serving import Api, serving
+from servers.etcd import EtcdServer
 
 
 @pytest.fixture
-async def api(tmp_path: Path, etcd_endpoint: str, etcd_prefix: str) -> AsyncIterator[Api]:
+async def api(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str) -> AsyncIterator[Api]:
     """A server with the bundled models, its paths starting at net-l3vpn."""
-    async with serving(tmp_path, etcd_endpoint, etcd_prefix) as running:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix) as running:
         running.http.base_url = running.http.base_url.join("/proton/net-l3vpn/v1.0/")
         yield running

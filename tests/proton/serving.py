@@ -37,6 +37,8 @@ class Api:
         self, method: str, path: str, expect: int | None = None, **further: Any
     ) -> httpx.Response:
         """Send a request; with `expect`, fail with the answer's text if its status is another."""
+        if path.startswith("/"):
+            path = str(self.http.base_url.join(path))
         answer = await self.http.request(method, path, **further)
         if expect is not None:
             assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"

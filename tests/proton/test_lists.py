@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.proton.serving import TENANT, Api
+
+from proton.serving import TENANT, Api, serving
+from servers.etcd import EtcdServer
 
 OTHER = "11111111-2222-3333-4444-555555555555"
 
@@ -93,11 +96,9 @@ async def test_wrong_parameters_are_named(api: Api, query: str, field: str) -> N
 
 
 async def test_a_limit_beyond_the_largest_is_cut_to_it(
-    tmp_path: Any, etcd_endpoint: str, etcd_prefix: str
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
 ) -> None:
-    from tests.proton.serving import serving
-
-    async with serving(tmp_path, etcd_endpoint, etcd_prefix, max_limit=2) as api:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, max_limit=2) as api:
         api.http.base_url = api.http.base_url.join("/proton/net-l3vpn/v1.0/")
         await some_vpns(api, "a", "b", "c")
         for params in ({}, {"limit": 50}):

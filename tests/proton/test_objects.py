@@ -6,7 +6,7 @@ import re
 import uuid
 from urllib.parse import quote
 
-from tests.proton.serving import TENANT, Api, port
+from proton.serving import TENANT, Api, port
 
 VPN = {"tenant_id": TENANT, "name": "TestVPN", "ipv4_family": "1000:1000", "description": "My Test VPN"}
 CONFIG = {"tenant_id": TENANT, "vrf_rt_type": "both"}

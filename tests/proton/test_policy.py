@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.proton.serving import TENANT, Api, serving
 
 from gluon.proton.identity import Identity, Unauthenticated
+from proton.serving import TENANT, Api, serving
+from servers.etcd import EtcdServer
 
 MINE, OTHERS = "a868a466bca84df18404a77db0ecac72", "11111111222233334444555555555555"
 MEMBER = {"X-Test-Tenant": MINE}
@@ -29,8 +30,8 @@ class ByHeader:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, etcd_endpoint: str, etcd_prefix: str) -> AsyncIterator[Api]:
-    async with serving(tmp_path, etcd_endpoint, etcd_prefix, auth=ByHeader()) as running:
+async def api(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str) -> AsyncIterator[Api]:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, auth=ByHeader()) as running:
         running.http.base_url = running.http.base_url.join("/proton/net-l3vpn/v1.0/")
         yield running
 

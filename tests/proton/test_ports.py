@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.proton.serving import TENANT, Api, port
+
+from proton.serving import TENANT, Api, port
 
 DEVICE = str(uuid.uuid4())
 BIND = {"host_id": "compute-1", "device_id": DEVICE, "device_owner": "compute:nova"}

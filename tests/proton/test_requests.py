@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from pathlib import Path
 
 import pytest
-from tests.proton.serving import TENANT, Api, port
+
+from proton.serving import TENANT, Api, port, serving
+from servers.etcd import EtcdServer
 
 VPN = {"tenant_id": TENANT, "name": "TestVPN"}
 
@@ -72,10 +74,10 @@ async def test_a_body_that_is_no_object_is_refused(api: Api, body: bytes, status
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_a_body_beyond_the_limit_is_413(tmp_path: Any, etcd_endpoint: str, etcd_prefix: str) -> None:
-    from tests.proton.serving import serving
-
-    async with serving(tmp_path, etcd_endpoint, etcd_prefix, max_body=2048) as api:
+async def test_a_body_beyond_the_limit_is_413(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, max_body=2048) as api:
         body = VPN | {"description": "x" * 4096}
         await api.request("POST", "/proton/net-l3vpn/v1.0/vpns", 413, json=body)
 

@@ -60,8 +60,11 @@ class Hosting:
         """Serve the `wanted` services (empty: all that there are).
 
         A service that can't be served is left out with its problems; the others are not touched by it.
-        Raises HostingError for a wanted service that nobody has heard of.
+        Raises HostingError for a wanted service that nobody has heard of, and for a models folder that is not
+        there.
         """
+        for problem in catalog.problems.get("", ()):
+            raise HostingError(f"[api] models_dir: {problem}")
         await self._schema.prepare()
         stored = await self._stored_models()
         known = {*catalog.services, *catalog.problems, *stored}
@@ -84,8 +87,8 @@ class Hosting:
                     problems.append(f"can't be served: {error}")
             if problems:
                 hosted.problems[service] = problems
-                for problem in problems:
-                    _log.error("service %s: %s", service, problem)
+                for text in problems:
+                    _log.error("service %s: %s", service, text)
         return Hosted(Registry(protons), hosted.problems)
 
     async def _stored_models(self) -> dict[str, Model]:
