@@ -9,7 +9,7 @@ from gluon.model.declarations import AttributeDeclaration, ObjectDeclaration
 from gluon.model.formats import FORMATS, INT64
 from gluon.model.language import DEFAULT_LENGTH, NARROWING, TYPE_KEYWORDS, TYPES, attribute_type
 from gluon.model.model import AttributeType
-from gluon.model.problems import Report, quoted
+from gluon.model.problems import Report, nearest_spelling, quoted
 
 # The longest JSON of a value: 20 digits and a sign; a float's shortest exact spelling; a quoted uuid.
 _LONGEST_JSON = {
@@ -97,7 +97,7 @@ class _AttributeCheck:
             message = f"type {type_} is a base object; only API objects (with `api`) can be referred to"
             extending = [o.name for o in self._objects.values() if o.is_api and o.extends == type_]
             self.error("type", message + (f" (did you mean {extending[0]!r}?)" if extending else ""))
-        elif not objects_may_be_elsewhere:
+        elif not objects_may_be_elsewhere or type_.lower() in _OTHER_NAMES or nearest_spelling(type_, TYPES):
             self.error("type", f"{quoted(type_)} is neither a type nor an object{self._nearest_type(type_)}")
         return False
 

@@ -133,7 +133,9 @@ class _Merge:
 
     def _import(self, own: Sequence[Declarations]) -> None:
         """Read what the files import, and what that imports in turn; each file once."""
-        pending = [(declared, (os.path.realpath(declared.path),)) for declared in own]
+        pending: list[tuple[Declarations, tuple[str, ...]]] = [
+            (declared, (os.path.realpath(declared.path),)) for declared in own
+        ]
         loaded = {trail[0] for _, trail in pending}
         while pending:
             importer, trail = pending.pop(0)
@@ -141,7 +143,7 @@ class _Merge:
                 try:
                     source = self._lookup.read(path)
                 except ImportRefused as refused:
-                    near = self._report.suggest(path, self._lookup.names())
+                    near = self._report.suggest(path, self._lookup.names()) if refused.is_missing else ""
                     self._report.error(position, f"import {quoted(path)}: {refused}{near}")
                     self._is_incomplete = True
                     continue

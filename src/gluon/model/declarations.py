@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from gluon.model.documents import Entry, Mapping, Scalar, Sequence
+from gluon.model.documents import Entry, Kind, Mapping, Scalar, Sequence
 from gluon.model.language import (
     API_NAME,
     FILE_VERSIONS,
@@ -25,6 +25,17 @@ from gluon.model.language import (
 )
 from gluon.model.problems import Position, Report, quoted
 from gluon.model.values import Values, describe
+
+_PLACE_WORDS = {
+    "file": "a model file",
+    "info": "info",
+    "author": "author",
+    "object": "an object",
+    "api": "api",
+    "attribute": "an attribute",
+    "policies": "policies",
+    "policy": "a policy",
+}
 
 
 @dataclass(slots=True)
@@ -105,16 +116,22 @@ class _Reader:
         """The entries whose keys the language has at that place; others and missing ones are errors."""
         keywords = PLACES[place]
         known = []
+        misspelt = ""
         for entry in mapping:
             if entry.key.text in keywords:
                 known.append(entry)
                 continue
             near = self._report.suggest(entry.key.text, keywords)
-            article = "an" if place[0] in "aeio" else "a"
-            message = f"{quoted(entry.key.text)} is no keyword of {article} {place}{near}"
-            values.error(entry.key, message + ("" if near else f"; it has {', '.join(keywords)}"))
+            misspelt += near
+            what = "action" if place == "policies" else "keyword"
+            message = f"{quoted(entry.key.text)} is no {what} of {_PLACE_WORDS[place]}{near}"
+            values.error(entry.key, message + ("" if near else f"; there are {', '.join(keywords)}"))
         for keyword in keywords.values():
-            if keyword.required and keyword.name not in mapping.entries:
+            if (
+                keyword.required
+                and keyword.name not in mapping.entries
+                and repr(keyword.name) not in misspelt
+            ):
                 values.error(mapping, f"{keyword.name} is missing: {keyword.meaning}")
         return known
 
@@ -196,6 +213,11 @@ class _Reader:
                 self._policies(known, declared, values)
 
     def _name(self, entry: Entry, values: Values, what: str, taken: object = ()) -> str | None:
+        if entry.key.kind in (Kind.INTEGER, Kind.NUMBER, Kind.DATE):
+            values.error(
+                entry.key, f"{entry.key.text[:60]} can't be {what}: letters, digits and _, no digit first"
+            )
+            return None
         name = values.key(entry, what)
         if name is None:
             return None

@@ -13,7 +13,14 @@ SUFFIXES = (".yaml", ".yml")
 
 
 class ImportRefused(Exception):
-    """An import that can't be read; the text says why, and what to write instead."""
+    """An import that can't be read; the text says why.
+
+    `is_missing` tells a file that is not there from one that may not be read.
+    """
+
+    def __init__(self, why: str, *, is_missing: bool = False) -> None:
+        super().__init__(why)
+        self.is_missing = is_missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,9 @@ class Library:
                 raise ImportRefused(f"can't be read: {error}") from error
         if outside:
             raise ImportRefused("is a link that leads out of the models directory")
-        raise ImportRefused("no such file in the models directory or among the bundled models")
+        raise ImportRefused(
+            "no such file in the models directory or among the bundled models", is_missing=True
+        )
 
     def names(self) -> tuple[str, ...]:
         """Paths that can be imported, for suggestions: those one folder deep."""
