@@ -16,19 +16,25 @@ import pytest
 
 from client.answering import unused_url
 from client.runner import Command
+from shared_models import upstream_models
 
 MAX_LIMIT = 3
 BIND_TIMEOUT = 0.3
 
-UPSTREAM_MODELS = Path(__file__).parents[3] / "shared" / "upstream-models"
-"""Models as upstream has them, where they lie beside the project; without them the bundled ones serve."""
+
+def models_dir() -> Path | None:
+    """Upstream's models; None, where they are not at hand, for the bundled ones with the same objects."""
+    try:
+        return upstream_models()
+    except pytest.skip.Exception:
+        return None
 
 
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running server."""
     directory = tmp_path_factory.mktemp("server")
-    models = f"models_dir = {UPSTREAM_MODELS}" if UPSTREAM_MODELS.is_dir() else ""
+    models = models_dir()
     config = directory / "proton.conf"
     config.write_text(
         f"""
@@ -37,7 +43,7 @@ port = 0
 max_limit = {MAX_LIMIT}
 bind_timeout = {BIND_TIMEOUT}
 etcd_port = {unused_url().rpartition(":")[2]}
-{models}
+{f"models_dir = {models}" if models else ""}
 
 [database]
 connection = sqlite:///{directory}/gluon.sqlite

@@ -7,24 +7,22 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gluon.model.catalog import load_catalog
 
-from client.conftest import UPSTREAM_MODELS
+from client.conftest import models_dir
 from client.runner import PROTONCLIENT, Command
 from client.specimens import TENANT, specimen
 from gluon.client.sdk import Client
+from gluon.model.catalog import load_catalog
 from gluon.model.model import ApiObject, Model, Role
 
-MODELS = [
-    versions[-1]
-    for versions in load_catalog(UPSTREAM_MODELS if UPSTREAM_MODELS.is_dir() else None).services.values()
-]
+MODELS = [versions[-1] for versions in load_catalog(models_dir()).services.values()]
 OBJECTS = [pytest.param(m, o, id=f"{m.service}-{o.api_name}") for m in MODELS for o in m.objects.values()]
 
 PORT = [
@@ -117,7 +115,7 @@ def test_the_help_names_every_attribute_and_what_is_required(
     assert ("required" in text) == any(a.required for a in found.attributes.values())
     listed = command.out("--help")
     for verb in ("create", "show", "update", "delete", "list"):
-        assert f"  {found.api_name}-{verb} " in listed
+        assert re.search(rf"^  {found.api_name}-{verb}\b", listed, re.MULTILINE)
 
 
 def test_the_user_guides_commands_work_as_they_are_written(protonclient: Command) -> None:

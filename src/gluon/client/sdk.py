@@ -176,6 +176,7 @@ class Proton:
     def list(
         self,
         name: str,
+        /,
         *,
         limit: int | None = None,
         marker: Key | None = None,
