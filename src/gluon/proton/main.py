@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 import socket
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
 
 import uvicorn
@@ -47,22 +50,34 @@ async def _serve(conf: cfg.ConfigOpts, settings: Settings, listening: socket.soc
     port = listening.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     proton = ProtonServer(conf, settings, default_url=f"http://{host}:{port}")
+    config = uvicorn.Config(
+        proton.app,
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.bind_timeout + _DRAIN_MARGIN),
+        backlog=4096,
+    )
+    server = _Server(config)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, server.handle_exit, signum, None)
     await proton.start()
     try:
-        config = uvicorn.Config(
-            proton.app,
-            http="httptools",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=int(settings.bind_timeout + _DRAIN_MARGIN),
-            backlog=4096,
-        )
         _log.info("listening on %s:%d", host, port)
-        await uvicorn.Server(config).serve(sockets=[listening])
+        await server.serve(sockets=[listening])
     finally:
         await asyncio.shield(proton.stop())
+
+
+class _Server(uvicorn.Server):
+    """uvicorn ends by raising the signal that ended it once more: it would kill us before our own stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the event loop."""
+        yield
 
 
 def _listen(settings: Settings) -> socket.socket:

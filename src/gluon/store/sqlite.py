@@ -260,12 +260,13 @@ class SqliteDatabase:
 
     async def _stop_threads(self) -> None:
         threads, self._threads = self._threads, []
-        for _ in threads[1:]:
-            self._reads.put(None)
-        if threads:
-            self._writes.put(None)
-        for thread in reversed(threads):  # the writer last: only the last connection removes the log
-            await asyncio.to_thread(thread.join)
+        writer, readers = threads[:1], threads[1:]
+        # The writer goes last: only the last connection removes the log, and those that read can't.
+        for requests, leaving in ((self._reads, readers), (self._writes, writer)):
+            for _ in leaving:
+                requests.put(None)
+            for thread in leaving:
+                await asyncio.to_thread(thread.join)
 
     def _write_loop(self, connection: sqlite3.Connection, delivery: _Delivery) -> None:
         running = True
