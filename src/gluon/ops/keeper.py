@@ -18,8 +18,8 @@ LONGEST_DELAY = 30.0
 AT_ONCE = 3.0
 """Seconds; who lives shorter than this has died at once."""
 
-STOP_GRACE = 10.0
-"""Seconds to end by itself, more than the 8 s that a request may wait for a bind."""
+STOP_GRACE = 15.0
+"""Seconds to end by itself: more than the 8 s that a request may wait for a bind, and 2 s to answer it."""
 
 
 class Keeper:

@@ -37,6 +37,7 @@ from gluon.ops.keeper import Keeper
 from gluon.ops.ports import ReservedPort, reserve_port
 from gluon.ops.readiness import etcd_status, hosted_services, server_answers, shim_is_present
 from gluon.ops.state_dir import StateDir
+from gluon.store.database import UnsupportedDatabase, open_database
 
 _HOST = "127.0.0.1"
 """Without authentication everyone who reaches the server is an administrator: this machine only."""
@@ -150,6 +151,10 @@ class Up:
             shim_name=default_shim_name(),
             etcd_is_ours=wishes.etcd is None,
         )
+        try:
+            open_database(installation.database_url)
+        except UnsupportedDatabase as error:
+            raise CannotStart(f"--database: {error}") from error
         ports.append(reserve_port(_HOST, wishes.port))
         if installation.etcd_is_ours:
             ports += [reserve_port(_HOST, 0), reserve_port(_HOST, 0)]
