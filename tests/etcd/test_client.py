@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from etcd.eventually import patiently
 from gluon.etcd.client import (
     Compacted,
     Compare,
@@ -234,13 +235,10 @@ async def test_a_killed_etcd_is_found_again_soon_after_its_restart(own_etcd_serv
     own_etcd_server.start()
     await own_etcd_server.ready()
 
-    async with asyncio.timeout(2.5):
-        while True:
-            try:
-                assert (await client.get("/a")).value == b"1"  # type: ignore[union-attr]
-                break
-            except EtcdUnavailable:
-                await asyncio.sleep(0.05)
+    async with asyncio.timeout(1.5):
+        found = await patiently(lambda: client.get("/a"))
+        assert found is not None
+        assert found.value == b"1"
     await client.close()
 
 

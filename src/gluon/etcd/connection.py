@@ -22,7 +22,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", -1),
     # gRPC would wait up to two minutes between attempts; a restarted etcd shall be found at once.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 500),
     # In spite of its name, how long one attempt may take: a stopped etcd accepts, but never says a word.
     ("grpc.min_reconnect_backoff_ms", 2_000),
     # etcd closes connections that ping more often than every 5 s.

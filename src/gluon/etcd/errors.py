@@ -21,6 +21,10 @@ class RequestTooLarge(EtcdError):
     """A request is larger than etcd takes (by default 1.5 MiB, or 128 operations): repeating it is futile."""
 
 
+class InvalidRequest(EtcdError):
+    """etcd refuses a request for what it asks: repeating it is futile."""
+
+
 class NoSpace(EtcdError):
     """etcd's quota is used up: it serves reads and deletions, until its space alarm is disarmed."""
 
@@ -61,7 +65,6 @@ _BY_TEXT: tuple[tuple[str, type[EtcdError]], ...] = (
     ("message larger than max", RequestTooLarge),
     ("requested lease not found", LeaseNotFound),
     ("required revision has been compacted", Compacted),
-    ("required revision is a future revision", HistoryLost),
 )
 # UNKNOWN is what a server's death in the middle of an answer may look like.
 _AWAY = frozenset(
@@ -82,6 +85,8 @@ def from_status(code: grpc.StatusCode | None, details: str | None, what: str, wh
     for part, kind in _BY_TEXT:
         if part in text:
             return kind(message)
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        return InvalidRequest(message)
     if code in _AWAY or (
         code in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL) and "etcdserver" not in text
     ):
