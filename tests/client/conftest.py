@@ -7,6 +7,7 @@ lists of a few objects already have several.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,28 @@ MAX_LIMIT = 3
 BIND_TIMEOUT = 0.3
 
 
+ODD_MODEL = """
+file_version: "1.0"
+info: {name: odd, version: 1.0, description: Attributes called like options}
+objects:
+  Thing:
+    api: {name: thing}
+    attributes:
+      key: {type: string, primary: true}
+      format: {type: string}
+      columns: {type: integer}
+      clear: {type: string}
+      help: {type: boolean}
+      limit: {type: integer}
+      fields: {type: string}
+      cascade: {type: string}
+      self: {type: string}
+      option_0: {type: string}
+      Format: {type: string}
+      _x: {type: string}
+"""
+
+
 def models_dir() -> Path | None:
     """Upstream's models; None, where they are not at hand, for the bundled ones with the same objects."""
     try:
@@ -34,7 +57,11 @@ def models_dir() -> Path | None:
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running server."""
     directory = tmp_path_factory.mktemp("server")
-    models = models_dir()
+    models = directory / "models"
+    if upstream := models_dir():
+        shutil.copytree(upstream, models)
+    (models / "odd").mkdir(parents=True)
+    (models / "odd" / "api.yaml").write_text(ODD_MODEL)
     config = directory / "proton.conf"
     config.write_text(
         f"""
@@ -43,7 +70,7 @@ port = 0
 max_limit = {MAX_LIMIT}
 bind_timeout = {BIND_TIMEOUT}
 etcd_port = {unused_url().rpartition(":")[2]}
-{f"models_dir = {models}" if models else ""}
+models_dir = {models}
 
 [database]
 connection = sqlite:///{directory}/gluon.sqlite

@@ -11,6 +11,7 @@ import re
 import subprocess
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -323,6 +324,67 @@ class TestValues:
         assert self.command.json("port-update", port["id"], "--clear", "host_id")["vif_type"] is None
 
 
+class TestOddNames:
+    """Attributes that are called like options of the command line, or like parameters of the API."""
+
+    @pytest.fixture(autouse=True)
+    def _given(self, protonclient: Command) -> None:
+        self.odd = protonclient.for_api("odd")
+
+    def test_options_of_the_command_win_and_the_attribute_has_a_prefix(self) -> None:
+        thing = self.odd.json(
+            *(
+                "thing-create",
+                "--key",
+                "k1",
+                "--attr:format",
+                "f",
+                "--attr:columns",
+                "3",
+                "--attr:help",
+                "true",
+            ),
+            *("--attr:clear", "c", "--limit", "7", "--fields", "x", "--cascade", "no", "--self", "me"),
+            *("--option_0", "o", "--Format", "F", "--_x", "y", "--format", "json"),
+        )
+        del thing["created_at"], thing["updated_at"], thing["revision_number"]
+        assert thing == {
+            "key": "k1",
+            "format": "f",
+            "columns": 3,
+            "clear": "c",
+            "help": True,
+            "limit": 7,
+            "fields": "x",
+            "cascade": "no",
+            "self": "me",
+            "option_0": "o",
+            "Format": "F",
+            "_x": "y",
+        }
+        changed = self.odd.json("thing-update", "k1", "--clear", "clear", "--attr:columns", "4")
+        assert (changed["clear"], changed["columns"]) == (None, 4)
+        self.odd.out("thing-delete", "k1", "--cascade")
+
+    @pytest.mark.parametrize(
+        ("given", "filtered", "value"),
+        [
+            ("--limit", "--attr:limit", "7"),
+            ("--fields", "--attr:fields", "x"),
+            ("--attr:format", "--attr:format", "f"),
+            ("--self", "--self", "me"),
+            ("--_x", "--_x", "y"),
+        ],
+    )
+    def test_lists_are_filtered_by_them_all_the_same(self, given: str, filtered: str, value: str) -> None:
+        self.odd.json("thing-create", "--key", "k2", given, value)
+        self.odd.json("thing-create", "--key", "k3")
+        things = self.odd.json("thing-list", filtered, value, "--limit", "9")["things"]
+        assert [thing["key"] for thing in things] == ["k2"]
+        self.odd.out("thing-delete", "k2")
+        self.odd.out("thing-delete", "k3")
+
+
 class TestChoosing:
     """Which service, which version, which command."""
 
@@ -397,6 +459,15 @@ class TestProcesses:
         assert process.stderr.read() == ""
         process.stderr.close()
         assert process.wait(30) == 1
+
+    def test_a_full_disk_is_one_line(self, protonclient: Command) -> None:
+        command = [PROTONCLIENT, "--url", protonclient.url, "--api", "net-l3vpn", "vpn-list"]
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (result.returncode, result.stderr) == (
+            1,
+            "protonclient: can't write: No space left on device\n",
+        )
 
     def test_commands_options_and_values_are_completed(self, protonclient: Command) -> None:
         def completed(*words: str) -> set[str]:

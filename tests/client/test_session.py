@@ -212,3 +212,10 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: p
 def test_text_that_is_no_utf8_is_refused_before_it_is_sent() -> None:
     with answering(answer("200 OK", {})) as url, pytest.raises(InvalidRequest, match="UTF-8"):
         ProtonSession(url).request("GET", "/x", query=[("name", "\udcff")])
+    with answering(answer("200 OK", {})) as url, pytest.raises(InvalidRequest, match="UTF-8"):
+        ProtonSession(url).request("POST", "/x", body={"name": "\udcff"})
+
+
+def test_what_json_cannot_hold_is_refused_before_it_is_sent() -> None:
+    with answering(answer("200 OK", {})) as url, pytest.raises(InvalidRequest, match="JSON"):
+        ProtonSession(url).request("POST", "/x", body={"number": float("nan")})

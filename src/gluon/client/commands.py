@@ -137,7 +137,8 @@ class ServiceCommand(click.Command):
             if column not in self._columns:
                 hint = did_you_mean(column, self._columns) or f"; it has {', '.join(self._columns)}"
                 raise InvalidRequest(f"{self._object.api_name} has no attribute {column}{hint}")
-        return Output(values["format"] or ("table" if sys.stdout.isatty() else "json"), columns)
+        at_terminal = sys.stdout is not None and sys.stdout.isatty()
+        return Output(values["format"] or ("table" if at_terminal else "json"), columns)
 
     def _cleared(self, names: Iterable[str], body: Mapping[str, Any]) -> dict[str, None]:
         cleared = {_with_underscores(name): None for name in names}

@@ -46,6 +46,8 @@ class ServiceCommands(click.Group):
             _fail(error.format_message())
         except ClientError as error:
             _fail(str(error))
+        except OSError as error:
+            _fail(f"can't write: {error.strerror or error}")
         except Exception as error:  # a user gets a line, never a traceback; --debug logs it
             LOG.debug("Unexpected error", exc_info=True)
             _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)")

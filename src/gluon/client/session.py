@@ -81,19 +81,19 @@ class ProtonSession:
         Raises ApiError for a refusal, and the other errors of `gluon.client.errors`.
         """
         arguments: dict[str, Any] = {"params": list(query)} if query else {}
-        if body is not None:
-            arguments["json"] = body
+        sent_headers = {"Accept": "application/json", **(headers or {})}
         try:
+            if body is not None:
+                arguments["data"] = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+                sent_headers["Content-Type"] = "application/json"
             response = self._adapter.request(
-                path,
-                method,
-                raise_exc=False,
-                timeout=self._timeout,
-                headers={"Accept": "application/json", **(headers or {})},
-                **arguments,
+                path, method, raise_exc=False, timeout=self._timeout, headers=sent_headers, **arguments
             )
         except UnicodeEncodeError as error:
-            raise InvalidRequest(f"not valid UTF-8: {error.object!r}") from error
+            wrong = error.object[error.start : error.end]
+            raise InvalidRequest(f"not valid UTF-8: {wrong!r} in what was given") from error
+        except ValueError as error:
+            raise InvalidRequest(f"can't be sent as JSON: {error}") from error
         except exceptions.ClientException as error:
             raise self._explained(error) from error
         if response.status_code >= 400:
