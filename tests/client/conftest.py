@@ -10,13 +10,16 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from client.answering import unused_url
 from client.runner import Command
+from gluon.client.sdk import Client
 from shared_models import upstream_models
 
 MAX_LIMIT = 3
@@ -101,3 +104,12 @@ connection = sqlite:///{directory}/gluon.sqlite
 def protonclient(server_url: str) -> Command:
     """Runs command lines against the server."""
     return Command(server_url)
+
+
+@pytest.fixture
+def vpns(protonclient: Command) -> Iterator[list[dict[str, Any]]]:
+    """Seven VPNs of a tenant that has no others, by name."""
+    with Client(protonclient.url) as client:
+        tenant = str(uuid.uuid4())
+        bodies = [{"name": f"vpn {n}", "description": f"d{n % 2}", "tenant_id": tenant} for n in range(7)]
+        yield list(client.proton("net-l3vpn").create_many("vpns", bodies))

@@ -9,6 +9,12 @@ from gluon.model.model import Attribute, AttributeType
 
 TENANT = "a868a466bca84df18404a77db0ecac72"
 
+PORT = (
+    *("--mac_address", "c8:2a:14:04:43:80", "--mtu", "1500", "--admin_state_up", "True"),
+    *("--vlan_transparency", "True", "--vnic_type", "normal", "--status", "ACTIVE", "--tenant_id", TENANT),
+)
+"""Options of a `port-create` that is enough."""
+
 _BY_FORMAT = {
     "mac": ("c8:2a:14:04:43:80", "C8:2A:14:04:43:81"),
     "ipv4": ("10.10.0.2", "10.10.0.3"),
