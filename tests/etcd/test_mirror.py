@@ -146,6 +146,7 @@ async def test_after_a_restart_it_resumes_and_tells_each_change_once(
         own_etcd_server.kill()
         await eventually(lambda: not mirror.synced.is_set())
         own_etcd_server.start()
+        await own_etcd_server.ready()
         await patiently(lambda: own_etcd.put("/a", b"2"))
         await eventually(lambda: mirror.get("/a") == b"2")
 
@@ -218,6 +219,7 @@ async def test_an_etcd_that_was_wiped_is_told_as_the_difference(
         own_etcd_server.kill()
         own_etcd_server.wipe()
         own_etcd_server.start()
+        await own_etcd_server.ready()
         await patiently(lambda: own_etcd.put("/b", b"2"))
         await eventually(lambda: told.copy == {"/b": b"2"})
         await eventually(mirror.synced.is_set)
@@ -242,6 +244,7 @@ async def test_a_wiped_etcd_that_was_filled_up_again_is_recognised(
         own_etcd_server.kill()
         own_etcd_server.wipe()
         own_etcd_server.start()
+        await own_etcd_server.ready()
         # In the same revision as before, but of another history; then on, beyond what the mirror knows.
         await patiently(lambda: own_etcd.put("/a", b"2"))
         for number in range(20):

@@ -152,7 +152,11 @@ class Mirror:
         self.counters.cancellations += isinstance(error, WatchCancelled)
         self.counters.histories_lost += isinstance(error, HistoryLost)
         # A broken connection alone is no reason to read everything again.
-        self._must_list = self._must_list or not isinstance(error, EtcdUnavailable)
+        if not isinstance(error, EtcdUnavailable):
+            self._must_list = True
+            # Whatever etcd has against our revision, it may be that it never had it.
+            if not isinstance(error, (Compacted, WatchCancelled)):
+                self._losses = -1
 
     async def _catch_up(self) -> None:
         if not self._must_list and await self._history_holds():
