@@ -125,6 +125,13 @@ async def test_if_none_match_spares_what_the_caller_has(api: Api) -> None:
     await api.request("PUT", path, 412, json={"name": "x"}, headers={"If-None-Match": "*"})
 
 
+async def test_head_is_get_without_the_content(api: Api) -> None:
+    created = await api.create("vpns", **VPN)
+    answer = await api.request("HEAD", f"vpns/{created['id']}", 200)
+    assert answer.content == b"" and answer.headers["ETag"] == '"1"'
+    await api.request("HEAD", "vpns/f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 404)
+
+
 async def test_openapi_and_docs_are_served_for_each_version(api: Api) -> None:
     document = await api.get("openapi.json")
     assert document["openapi"].startswith("3.1")
@@ -137,7 +144,7 @@ async def test_health_says_what_is_served_and_how_the_parts_are(api: Api) -> Non
     async with asyncio.timeout(10):
         while (report := await api.get("/healthcheck"))["status"] != "ok":
             await asyncio.sleep(0.05)
-    assert set(report["checks"]) == {"database", "models", "relay", "answers"}
+    assert set(report["checks"]) == {"database", "etcd", "models", "relay", "answers"}
     assert set(report["checks"]["models"]["served"]) == {"net-l3vpn", "ietf-sfc", "test"}
 
 

@@ -66,9 +66,19 @@ async def _serve(conf: cfg.ConfigOpts, settings: Settings, listening: socket.soc
     await proton.start()
     try:
         _log.info("listening on %s:%d", host, port)
+        ending = asyncio.create_task(_end_with(proton, server))
         await server.serve(sockets=[listening])
+        ending.cancel()
     finally:
         await asyncio.shield(proton.stop())
+    if proton.broken.is_set():
+        raise SystemExit(1)
+
+
+async def _end_with(proton: ProtonServer, server: uvicorn.Server) -> None:
+    """End the server when a part of it has broken: half a server helps nobody, and a new one may be whole."""
+    await proton.broken.wait()
+    server.should_exit = True
 
 
 class _Server(uvicorn.Server):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Collection
 from typing import Any
 
 from oslo_config import cfg
 
-from gluon.etcd.client import Etcd
+from gluon.etcd.client import Etcd, EtcdError
 from gluon.etcd.keys import Keys
+from gluon.etcd.version import parse_version, version_problem
 from gluon.model.catalog import load_catalog
 from gluon.proton.answer import Answer
 from gluon.proton.answers import AnswerWatcher, BindWaits, WaitingBind
@@ -31,6 +31,9 @@ from gluon.store.database import DatabaseError, Transaction, open_database
 from gluon.store.outbox import Outbox
 
 _log = logging.getLogger(__name__)
+
+_ETCD_PATIENCE = 1.0
+"""Seconds that a health report waits for etcd."""
 
 
 class ProtonServer:
@@ -55,6 +58,9 @@ class ProtonServer:
         self._answers = AnswerWatcher(self._etcd, self._keys, waits, self._take_answer, self._waiting_binds)
         self._presence = Presence(self._etcd, self._keys, self._registry().digests())
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.broken = asyncio.Event()
+        """Set when a part that should run for as long as the server does has ended."""
         self.app: AsgiApp = make_app(
             settings=settings,
             public_url=settings.public_url,
@@ -65,6 +71,7 @@ class ProtonServer:
             health=Health(
                 {
                     "database": self._database_health,
+                    "etcd": self._etcd_health,
                     "models": self._models_health,
                     "relay": self._relay.health,
                     "answers": self._answers.health,
@@ -84,20 +91,27 @@ class ProtonServer:
         catalog = load_catalog(self._settings.models_dir)
         self._hosted = await self._hosting.host(catalog, self._settings.services)
         self._presence.publish(self._registry().digests())
-        self._tasks = [
-            asyncio.create_task(part.run(), name=type(part).__name__)
-            for part in (self._answers, self._relay, self._presence)
-        ]
+        for part in (self._answers, self._relay, self._presence):
+            task = asyncio.create_task(part.run(), name=type(part).__name__)
+            task.add_done_callback(self._part_ended)
+            self._tasks.append(task)
 
     async def stop(self) -> None:
         """Stop everything; the relay hands over at once, and what it had not sent stays in the outbox."""
+        self._stopping = True
         for part in (self._presence, self._relay, self._answers):
             part.stop()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._database.close()
         await self._etcd.close()
+
+    def _part_ended(self, task: asyncio.Task[None]) -> None:
+        if self._stopping:
+            return
+        error = None if task.cancelled() else task.exception()
+        _log.critical("%s has ended by itself; the server ends too", task.get_name(), exc_info=error)
+        self.broken.set()
 
     def _registry(self) -> Registry:
         return self._hosted.registry
@@ -132,6 +146,21 @@ class ProtonServer:
         except DatabaseError as error:
             return {"status": "failing", "reason": str(error)}
         return {"status": "ok"}
+
+    async def _etcd_health(self) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(_ETCD_PATIENCE):
+                status = await self._etcd.status()
+        except (EtcdError, TimeoutError) as error:
+            reason = str(error) or f"it doesn't answer within {_ETCD_PATIENCE} s"
+            return {"status": "degraded", "reason": f"writes are queued, binds fail: {reason}"}
+        report: dict[str, Any] = {"status": "ok", "version": status.version, "alarms": list(status.alarms)}
+        problem = version_problem(parse_version(status.version))
+        if problem is not None:
+            report |= {"status": "degraded", "reason": problem}
+        elif status.alarms:
+            report |= {"status": "degraded", "reason": f"etcd raises {', '.join(status.alarms)}"}
+        return report
 
     async def _models_health(self) -> dict[str, Any]:
         report: dict[str, Any] = {

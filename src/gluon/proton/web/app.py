@@ -77,7 +77,7 @@ class HealthCheck:
 
 
 def _with_raw_paths(app: AsgiApp) -> AsgiApp:
-    """Route by the path as it was sent.
+    """Route by the path as it was sent, and HEAD as GET.
 
     An identifying key may hold a `/`, which stands percent-encoded in the path; routing the decoded path
     would cut such a key in two. The handlers decode the segments.
@@ -88,6 +88,9 @@ def _with_raw_paths(app: AsgiApp) -> AsgiApp:
             scope = dict(scope)
             raw: bytes = scope.get("raw_path") or scope["path"].encode()
             scope["path"] = raw.partition(b"?")[0].decode("latin-1")
+            if scope["method"] == "HEAD":
+                # RFC 9110 section 9.3.2: as GET, without the content, which the HTTP server leaves out.
+                scope["method"] = "GET"
         await app(scope, receive, send)
 
     return application
