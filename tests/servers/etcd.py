@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from gluon.ops import leash
+
 _PATIENCE = 30.0
 _POLL = 0.02
 _PORTS = range(10_000, 20_000)
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class EtcdServer:
@@ -52,6 +52,8 @@ class EtcdServer:
         with (self.directory / "etcd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    # Not by preexec_fn: that forks, which gRPC's threads in this process don't survive.
+                    *(sys.executable, "-I", "-S", leash.__file__, str(os.getpid())),
                     program(),
                     *("--name", "test", "--data-dir", str(self.data)),
                     *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
@@ -64,7 +66,6 @@ class EtcdServer:
                 stdout=log,
                 stderr=log,
                 env={k: v for k, v in os.environ.items() if not k.startswith("ETCD_")},
-                preexec_fn=_die_with_parent,
             )
 
     def wait_ready(self) -> None:
@@ -151,7 +152,3 @@ def free_ports(count: int) -> list[int]:
         if len(found) == count:
             return found
     raise RuntimeError(f"no {count} ports are free from {_PORTS.start} to {_PORTS.stop - 1}")
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
