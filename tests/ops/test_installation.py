@@ -7,7 +7,7 @@ from oslo_config import cfg
 
 from gluon.ops.announcement import without_password
 from gluon.ops.errors import CannotStart
-from gluon.ops.installation import Endpoint, Installation, choose_backends, parse_backends, parse_endpoint
+from gluon.ops.installation import Endpoint, Installation, parse_endpoint
 
 
 @pytest.mark.parametrize(
@@ -31,25 +31,28 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
         parse_endpoint(text)
 
 
-def test_every_service_has_the_dummy_backend_unless_told_otherwise() -> None:
-    chosen = choose_backends(parse_backends(["b=net-l3vpn-dummy"]), ["b", "a"])
-    assert dict(chosen) == {"a": "dummy", "b": "net-l3vpn-dummy"}
+def installation(state_dir: Path, database_url: str = "", **backends: str) -> Installation:
+    return Installation(
+        host="127.0.0.1",
+        port=2705,
+        etcd=Endpoint("127.0.0.1", 2379),
+        database_url=database_url,
+        state_dir=state_dir,
+        models_dir=None,
+        backends=backends,
+        shim_name="here",
+        etcd_is_ours=True,
+    )
+
+
+def test_every_service_has_the_dummy_backend_unless_told_otherwise(tmp_path: Path) -> None:
+    conf = installation(tmp_path, special="net-l3vpn-dummy").shim_conf()
+    assert "handlers = *:dummy, special:net-l3vpn-dummy\n" in conf
 
 
 def test_settings_are_read_back_as_they_were_meant(tmp_path: Path) -> None:
     url = "postgresql://gluon:pa$$w{o}rd%20@db/gluon"
-    installation = Installation(
-        host="127.0.0.1",
-        port=2705,
-        etcd=Endpoint("127.0.0.1", 2379),
-        database_url=url,
-        state_dir=tmp_path,
-        models_dir=None,
-        backends={"a": "dummy", "b": "dummy"},
-        shim_name="here",
-        etcd_is_ours=True,
-    )
-    (tmp_path / "proton.conf").write_text(installation.proton_conf())
+    (tmp_path / "proton.conf").write_text(installation(tmp_path, url).proton_conf())
     conf = cfg.ConfigOpts()
     conf.register_opts([cfg.StrOpt("connection")], group="database")
     conf.register_opts([cfg.StrOpt("models_dir")], group="api")

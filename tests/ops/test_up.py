@@ -60,7 +60,7 @@ def test_the_configuration_files_lead_others_to_the_same_stack(stack: RunningSta
     assert stack.url == f"http://{proton['api']['host']}:{proton['api']['port']}"
     assert stack.etcd == f"http://{shim['shim']['etcd_host']}:{shim['shim']['etcd_port']}"
     assert proton["database"]["connection"] == stack.database
-    assert "net-l3vpn:dummy" in shim["shim"]["handlers"]
+    assert shim["shim"]["handlers"] == "*:dummy"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -116,18 +116,6 @@ def test_a_model_directory_is_served_beside_the_bundled_services(tmp_path: Path)
     with running(tmp_path / "state", "--models", str(EXAMPLES)) as stack:
         services = {p["proton_service"] for p in stack.request("GET", "/proton")["protons"]}
         assert services >= {"e-line", "net-l3vpn", "ietf-sfc", "test"}
-        conf = configparser.ConfigParser()
-        conf.read(stack.state_dir / "proton-shim.conf")
-        assert "e-line:dummy" in conf["shim"]["handlers"]
-
-
-def test_a_service_that_only_the_database_knows_keeps_its_backend(tmp_path: Path) -> None:
-    with running(tmp_path / "state", "--models", str(EXAMPLES)):
-        pass
-    with running(tmp_path / "state") as stack:
-        services = {p["proton_service"] for p in stack.request("GET", "/proton")["protons"]}
-        assert "e-line" in services
-        assert "e-line:dummy" in (stack.state_dir / "proton-shim.conf").read_text()
 
 
 def test_a_broken_model_is_told_and_stops_nothing(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Installation:
     state_dir: Path
     models_dir: Path | None
     backends: Mapping[str, str]
-    """Backend by service: those that were asked for, and once the server has told what it hosts, of all."""
+    """Backend by service, for those that were asked for."""
     shim_name: str
     etcd_is_ours: bool
 
@@ -71,7 +71,7 @@ class Installation:
             "etcd_host": self.etcd.host,
             "etcd_port": self.etcd.port,
             "host_list": "*",
-            "handlers": ", ".join(f"{service}:{backend}" for service, backend in self.backends.items()),
+            "handlers": ", ".join(f"{s}:{b}" for s, b in {"*": DEFAULT_BACKEND, **self.backends}.items()),
         }
         return _WRITTEN_BY + _section("shim", shim)
 
@@ -95,7 +95,7 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def parse_backends(wishes: Sequence[str]) -> Mapping[str, str]:
-    """Backend by service from `SERVICE=NAME`; raises CannotStart for a backend that doesn't exist."""
+    """Backend by service, from `SERVICE=NAME`; raises CannotStart for a backend that doesn't exist."""
     known = sorted(entry_points(group="gluon.shim.backends").names)
     backends = {}
     for wish in wishes:
@@ -108,15 +108,12 @@ def parse_backends(wishes: Sequence[str]) -> Mapping[str, str]:
     return backends
 
 
-def choose_backends(wished: Mapping[str, str], services: Iterable[str]) -> Mapping[str, str]:
-    """A backend for every service: the one wished for, else the dummy; raises CannotStart."""
-    backends = dict.fromkeys(sorted(services), DEFAULT_BACKEND)
-    for service, backend in wished.items():
-        if service not in backends:
+def check_services(backends: Mapping[str, str], services: Sequence[str]) -> None:
+    """Raises CannotStart when a backend was asked for a service that isn't there."""
+    for service, backend in backends.items():
+        if service not in services:
             wish = f"--backend {service}={backend}"
-            raise CannotStart(f"{wish}: there is no service {service!r}{_instead(service, backends)}")
-        backends[service] = backend
-    return backends
+            raise CannotStart(f"{wish}: there is no service {service!r}{_instead(service, services)}")
 
 
 def broken_models(catalog: Catalog) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,9 +79,11 @@ def up(
     except ImportError as error:
         _fail(f"gluon up needs the server and the shim ({error}): pip install 'gluon[all]'")
 
-    def announce(installation: Installation, pids: Mapping[str, int]) -> None:
-        page = announcement.as_json if as_json else announcement.as_text
-        click.echo(page(installation, pids))
+    def announce(installation: Installation, services: Sequence[str], pids: Mapping[str, int]) -> None:
+        if as_json:
+            click.echo(announcement.as_json(installation, pids))
+        else:
+            click.echo(announcement.as_text(installation, services, pids))
         sys.stdout.flush()
 
     def report(line: str) -> None:

@@ -1,8 +1,8 @@
 """`gluon up`: etcd, the Proton Server and a shim on this machine, in the foreground, until told to stop.
 
-The life of a run: what can be refused is refused before anything starts; etcd comes first, then the server,
-then the shim, which is told of every service that the server hosts; what runs where is announced; a role that
-dies is started again by its `Keeper`; at the end server and shim go before the etcd that they take leave of.
+The life of a run: what can be refused is refused before anything starts; etcd comes first, then server and
+shim together; once each does its work, what runs where is announced; a role that dies is started again by its
+`Keeper`; at the end server and shim go before the etcd that they take leave of.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import signal
 import sysconfig
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +28,7 @@ from gluon.ops.installation import (
     Endpoint,
     Installation,
     broken_models,
-    choose_backends,
+    check_services,
     default_shim_name,
     parse_backends,
     parse_endpoint,
@@ -69,7 +69,8 @@ class Wishes:
 
 T = TypeVar("T")
 Report = Callable[[str], None]
-Announce = Callable[[Installation, Mapping[str, int]], None]
+Announce = Callable[[Installation, Sequence[str], Mapping[str, int]], None]
+"""Gets the services that are hosted, and the pid of each role."""
 
 
 class Up:
@@ -117,20 +118,20 @@ class Up:
         if not revision:
             return
         self._start_own("server", "proton-server", "proton.conf", installation.proton_conf(), state)
+        self._start_own("shim", "proton-shim-server", "proton-shim.conf", installation.shim_conf(), state)
         host, port = installation.host, installation.port
         if not await self._until_ready("server", lambda: server_answers(host, port)):
             return
         services = await self._until_ready("server", lambda: hosted_services(host, port))
         if services is None:
             return
-        installation = replace(installation, backends=choose_backends(installation.backends, services))
-        self._start_own("shim", "proton-shim-server", "proton-shim.conf", installation.shim_conf(), state)
+        check_services(installation.backends, services)
         etcd, name = installation.etcd, installation.shim_name
         if not await self._until_ready("shim", lambda: shim_is_present(etcd, name, since=revision)):
             return
         self._announced = installation
         self._write_stack(state)
-        self._announce(installation, self._pids())
+        self._announce(installation, services, self._pids())
         await self._until_stopped()
 
     def _decide(self, state: StateDir, ports: list[ReservedPort]) -> Installation:
