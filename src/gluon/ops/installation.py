@@ -76,9 +76,12 @@ class Installation:
         return _WRITTEN_BY + _section("shim", shim)
 
 
-def default_shim_name() -> str:
-    """Unique among the machines that share one etcd."""
-    return socket.gethostname()
+def name_of_shim(*, etcd_is_ours: bool) -> str:
+    """Unique among the shims of one etcd, and the same at each start: a shim's journal is kept under it.
+
+    An etcd of our own is reached from this machine only; this host's name may change (in a container).
+    """
+    return "local" if etcd_is_ours else socket.gethostname()
 
 
 def parse_endpoint(text: str) -> Endpoint:

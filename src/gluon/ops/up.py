@@ -29,7 +29,7 @@ from gluon.ops.installation import (
     Installation,
     broken_models,
     check_services,
-    default_shim_name,
+    name_of_shim,
     parse_backends,
     parse_endpoint,
 )
@@ -149,7 +149,7 @@ class Up:
             state_dir=state.path,
             models_dir=models_dir,
             backends=parse_backends(wishes.backends),
-            shim_name=default_shim_name(),
+            shim_name=name_of_shim(etcd_is_ours=wishes.etcd is None),
             etcd_is_ours=wishes.etcd is None,
         )
         try:
