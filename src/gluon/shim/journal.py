@@ -1,0 +1,162 @@
+"""A controller's journal: what it has made of each object, under `/status/` in etcd.
+
+It is written under no lease: after a restart it tells what the backend knows. An entry without its object
+is a deletion that is still to be done. Owners of objects read it as the object's status.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from gluon.etcd.keys import Keys
+from gluon.etcd.records import KeyValue
+from gluon.etcd.transaction import Compare, Op
+from gluon.shim.shelf import ObjectId
+from gluon.shim.writes import Writes
+
+
+class State(enum.StrEnum):
+    """How far an object has come at its controller."""
+
+    PENDING = "PENDING"
+    """On its way, or to be tried again by and by; the reason says why."""
+    APPLIED = "APPLIED"
+    FAILED = "FAILED"
+    """The controller says no, or its backend is at fault; the reason says which."""
+
+
+class Phase(enum.StrEnum):
+    """How far the bind of a port has come."""
+
+    CLAIMED = "claimed"
+    """Ours to bind: the backend may have been asked, the answer isn't written."""
+    BOUND = "bound"
+    REFUSED = "refused"
+    ELSEWHERE = "elsewhere"
+    """Another controller has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A port's bind `bind_id`, to a host of ours."""
+
+    host: str
+    bind_id: str
+    phase: Phase
+    vif_type: str | None = None
+    vif_details: str | None = None
+    """As JSON text."""
+    rejected: str | None = None
+    """Why it was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the journal says of one object."""
+
+    state: State
+    reason: str | None
+    revision_number: int | None
+    """The revision of the object that `state` speaks of."""
+    applied: bytes
+    """The object's JSON as it was applied last; if it never was, as it was tried first."""
+    context: str | None = None
+    """What it depended on then (`GenericApiModel.context`)."""
+    binding: Binding | None = None
+
+
+class _Written(msgspec.Struct, omit_defaults=True):
+    """An entry as it stands in etcd."""
+
+    state: State
+    reason: str | None = msgspec.UNSET  # type: ignore[assignment]
+    revision_number: int | None = msgspec.UNSET  # type: ignore[assignment]
+    applied: msgspec.Raw = msgspec.Raw(b"{}")
+    time: str = msgspec.UNSET  # type: ignore[assignment]
+    context: str | None = None
+    binding: Binding | None = None
+
+
+_decoder = msgspec.json.Decoder(_Written)
+_encoder = msgspec.json.Encoder()
+
+
+class Journal:
+    """The entries of one controller for one service, as they are in etcd."""
+
+    def __init__(self, keys: Keys, service: str, controller: str, writes: Writes) -> None:
+        self._keys = keys
+        self._service = service
+        self._controller = controller
+        self._writes = writes
+        self._entries: dict[str, dict[str, Entry]] = {}
+
+    def get(self, object_id: ObjectId) -> Entry | None:
+        """The entry of an object, if there is one."""
+        entries = self._entries.get(object_id.object_name)
+        return entries.get(object_id.key) if entries is not None else None
+
+    def ids(self) -> Iterator[ObjectId]:
+        """All objects that have an entry; not to be used across an `await`."""
+        return (ObjectId(name, key) for name, entries in self._entries.items() for key in entries)
+
+    @property
+    def prefix(self) -> str:
+        """Below it are the entries of all controllers for this service."""
+        return self._keys.statuses(self._service)
+
+    def load(self, item: KeyValue) -> None:
+        """Take an entry from etcd, if it is ours; raises ValueError for one that makes no sense."""
+        segments = self._keys.parse(item.key).segments
+        if len(segments) != 4 or segments[3] != self._controller:
+            return
+        try:
+            written = _decoder.decode(item.value)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{item.key}: {error}") from error
+        entry = Entry(
+            written.state,
+            written.reason or None,
+            written.revision_number or None,
+            bytes(written.applied),
+            written.context,
+            written.binding,
+        )
+        self.remember(ObjectId(segments[1], segments[2]), entry)
+
+    def remember(self, object_id: ObjectId, entry: Entry | None) -> None:
+        """The entry has been written (None: deleted) in a transaction."""
+        entries = self._entries.setdefault(object_id.object_name, {})
+        if entry is None:
+            entries.pop(object_id.key, None)
+        else:
+            entries[object_id.key] = entry
+
+    def operation(self, object_id: ObjectId, entry: Entry | None) -> Op:
+        """What writes an entry (None: deletes it), for a transaction of others."""
+        key = self._keys.status(self._service, *object_id, self._controller)
+        return Op.delete(key) if entry is None else Op.put(key, _encode(entry))
+
+    async def write(self, object_id: ObjectId, entry: Entry | None, compare: Sequence[Compare] = ()) -> None:
+        """Write an entry (None: delete it). Raises EtcdError."""
+        await self._writes.transact(compare, (self.operation(object_id, entry),))
+        self.remember(object_id, entry)
+
+
+def _encode(entry: Entry) -> bytes:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    written = _Written(
+        entry.state,
+        entry.reason,
+        entry.revision_number,
+        msgspec.Raw(entry.applied),
+        now,
+        entry.context,
+        entry.binding,
+    )
+    return _encoder.encode(written)

@@ -1,0 +1,41 @@
+"""`proton-shim-server`: the process beside a controller."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+
+import uvloop
+
+from gluon import __version__
+from gluon.shim.errors import ShimError
+from gluon.shim.extensions import Extensions
+from gluon.shim.server import ShimServer
+from gluon.shim.settings import load
+
+
+def main() -> None:
+    """Run the shim server until SIGTERM or Ctrl-C; exit code 1 with one line on stderr if it can't."""
+    try:
+        conf, settings = load(sys.argv[1:], __version__)
+        extensions = Extensions(conf)
+        for backend in settings.handlers.values():
+            extensions.backend_class(backend)
+        logging.basicConfig(
+            level=settings.log_level,
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+            stream=sys.stderr,
+        )
+        uvloop.run(_serve(ShimServer(settings, extensions)))
+    except ShimError as error:
+        print(f"proton-shim-server: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+async def _serve(server: ShimServer) -> None:
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, server.stop)
+    await server.run()
