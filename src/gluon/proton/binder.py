@@ -43,7 +43,7 @@ class Binder:
         Raises what `Operations.create` raises.
         """
         new, wrong = self._operations.validated(identity, proton, hosted, bodies, parent_key, bulk)
-        bind_ids = [item.bind_id for item in new if item.bind_id and item.values["host_id"]]
+        bind_ids = [item.bind_id for item in new if item.bind_id is not None]
         with self._waits.expecting(bind_ids):
             rows = await self._operations.create(identity, proton, hosted, new, wrong, parent_key)
             return list(await asyncio.gather(*[self._settled(hosted, row) for row in rows]))

@@ -61,7 +61,7 @@ class NewObject:
     field_prefix: str
     """How the body's fields are called in errors: nothing, or `ports[3].` in a bulk create."""
     bind_id: str | None
-    """For the bind that a new port may start."""
+    """For the bind that a new port with host and device starts."""
 
 
 class Operations:
@@ -103,7 +103,8 @@ class Operations:
                 continue
             if values[hosted.api.key] is None and server_makes_key(hosted.api):
                 values[hosted.api.key] = str(uuid4())
-            bind_id = str(uuid4()) if hosted.role is Role.PORT else None
+            binds = hosted.role is Role.PORT and values["host_id"] and values["device_id"]
+            bind_id = str(uuid4()) if binds else None
             new.append(NewObject(values, prefix, bind_id))
         return new, wrong
 
@@ -159,7 +160,8 @@ class Operations:
         key = values[hosted.api.key]
         if hosted.role is Role.PORT:
             values.update({"bind_id": None, "bind_state": None})
-            values.update(binding_changes(None, values, item.bind_id))
+            if item.bind_id is not None:
+                values.update(binding_changes(None, values, item.bind_id))
         with _taken(hosted, key):
             row = await hosted.repository.insert(tx, values)
         entries += self._documents.stored(hosted, row)
