@@ -192,7 +192,7 @@ async def test_an_attribute_may_name_an_object_of_any_one_of_several_types(store
     await store.insert("Binding", interface_id="p", service_id="c")
 
     assert await store.database.read(lambda tx: identities.objects_of(tx, ["c", "p"])) == {"c": "Chain"}
-    with pytest.raises(UniqueViolation, match="there is already a vpn with this id"):
+    with pytest.raises(UniqueViolation, match="there is already a vpn or chain with this id"):
         await store.insert("Vpn", id="c")
     with pytest.raises(ReferenceViolation):
         await store.database.write(lambda tx: store["Chain"].delete(tx, "c"))

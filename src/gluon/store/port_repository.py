@@ -1,9 +1,9 @@
 """The rows of a model's port object, with the answers to binds.
 
-A bind state of NULL means that no bind was asked for (or it was taken back), `pending` that one is
-under way, `timed_out` that whoever waited gave up while an answer is still welcome, `answered` and
-`refused` that the answer is stored. Every change of state is one UPDATE that names the bind it is of,
-so any number of servers may try, and one succeeds.
+A bind state of NULL means that no bind was ever asked for, `unbound` that the last one was taken back,
+`pending` that one is under way, `timed_out` that whoever waited gave up while an answer is still welcome,
+`answered` and `refused` that the answer is stored. Every answer and every end of a wait is one UPDATE
+that names the bind it is of, so any number of servers may try, and one succeeds.
 """
 
 from __future__ import annotations

@@ -17,7 +17,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from gluon.model.model import Attribute, Model
-from gluon.particle.tables import CREATED_AT, OWNER, REVISION_NUMBER, TENANT_ID, UPDATED_AT, ColumnType
+from gluon.particle.tables import (
+    CREATED_AT,
+    OWNER,
+    REVISION_NUMBER,
+    TENANT_ID,
+    UPDATED_AT,
+    ColumnType,
+    identified_objects,
+)
 from gluon.store.database import Transaction, UniqueViolation
 from gluon.store.identities import Identities
 from gluon.store.owner import normalised_owner
@@ -89,6 +97,9 @@ class ObjectRepository:
         try:
             if self._identities is not None:
                 await self._identities.add(tx, key, self.object.name)
+        except UniqueViolation as error:
+            raise self._taken((self.object.key,), self._sharing_identities) from error
+        try:
             if self._port_ids is not None:
                 await self._port_ids.add(tx, key, self.model.service)
         except UniqueViolation as error:
@@ -196,12 +207,19 @@ class ObjectRepository:
         attributes = tuple(names[column] for column in error.columns if column in names)
         return self._taken(attributes or (self.object.key,))
 
-    def _taken(self, attributes: tuple[str, ...]) -> UniqueViolation:
+    def _taken(self, attributes: tuple[str, ...], holders: Sequence[str] = ()) -> UniqueViolation:
+        holder = " or ".join(holders or (self.object.api_name,))
         return UniqueViolation(
-            f"there is already a {self.object.api_name} with this {' and '.join(attributes)}",
+            f"there is already a {holder} with this {' and '.join(attributes)}",
             object=self.object.name,
             attributes=attributes,
         )
+
+    @cached_property
+    def _sharing_identities(self) -> tuple[str, ...]:
+        """What the objects are called whose keys must differ from those of this one."""
+        sharing = identified_objects(self.model)
+        return tuple(o.api_name for o in self.model.objects.values() if o.name in sharing)
 
     @cached_property
     def _insert(self) -> Statement:
