@@ -5,6 +5,8 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,9 +25,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
 PROTONCLIENT = GLUON.with_name("protonclient")
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[RunningStack]:
-    with running(tmp_path / "state") as running_stack:
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """For tests that leave it as it is, but for the objects in it."""
+    with running(tmp_path_factory.mktemp("shared") / "state") as running_stack:
         yield running_stack
 
 
@@ -63,7 +66,7 @@ def test_the_configuration_files_lead_others_to_the_same_stack(stack: RunningSta
     assert shim["shim"]["handlers"] == "*:dummy"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_everything_that_was_started_and_nothing_else(tmp_path: Path, signum: int) -> None:
     bystander = subprocess.Popen(["sleep", "1000"])
     with running(tmp_path / "state") as stack:
@@ -77,57 +80,61 @@ def test_a_signal_ends_everything_that_was_started_and_nothing_else(tmp_path: Pa
     bystander.wait()
 
 
-def test_a_killed_parent_leaves_no_orphans(stack: RunningStack) -> None:
-    started = family(stack)
-    stack.process.kill()
-    eventually(lambda: not [pid for pid in started if runs(pid)])
-
-
-def test_what_was_stored_is_there_at_the_next_start(tmp_path: Path) -> None:
+def test_a_killed_parent_leaves_no_orphans(tmp_path: Path) -> None:
     with running(tmp_path / "state") as stack:
+        started = family(stack)
+        stack.process.kill()
+        eventually(lambda: not [pid for pid in started if runs(pid)])
+
+
+def test_each_role_that_is_killed_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
+    roles = ("etcd", "server", "shim")
+    with running(tmp_path / "state") as stack:
+        names = {"before"}
         create_vpn(stack, "before")
-        assert end(stack.process) == (0, "")
-    with running(tmp_path / "state") as stack:
-        assert vpn_names(stack) == {"before"}
+        for role in roles:
+            before = stack.pids_now()
+            workers = children_of(before[role])
+            os.kill(before[role], signal.SIGKILL)
+            after = pids_once_changed(stack, role, before[role])
+            assert not [worker for worker in workers if runs(worker)]
+            assert {**after, role: 0} == {**before, role: 0}, "no other role may be touched"
 
-
-@pytest.mark.parametrize("role", ["etcd", "server", "shim"])
-def test_a_role_that_is_killed_with_its_workers_is_started_again(stack: RunningStack, role: str) -> None:
-    create_vpn(stack, "before")
-    pid = stack.pids[role]
-    workers = children_of(pid)
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: stack.pids_now().get(role, pid) != pid)
-    assert not [worker for worker in workers if runs(worker)]
-    others = {name: other for name, other in stack.pids_now().items() if name != role}
-    assert others == {name: other for name, other in stack.pids.items() if name != role}
-
-    eventually(stack.answers, within=20)
-    create_vpn(stack, "after")
-    assert vpn_names(stack) == {"before", "after"}
-    code, errors = end(stack.process)
+            eventually(stack.answers, within=20)
+            create_vpn(stack, f"after {role}")
+            names.add(f"after {role}")
+            assert vpn_names(stack) == names
+        code, errors = end(stack.process)
     assert code == 0
-    first, second = errors.splitlines()
-    assert first == f"gluon up: {role} (pid {pid}) was killed by SIGKILL; it starts again in 1 s"
-    assert second.startswith(f"gluon up: {role} runs again (pid ")
+    lines = errors.splitlines()
+    assert len(lines) == 2 * len(roles), errors
+    for role, died, again in zip(roles, lines[::2], lines[1::2], strict=True):
+        assert re.fullmatch(
+            rf"gluon up: {role} \(pid \d+\) was killed by SIGKILL; it starts again in 1 s", died
+        )
+        assert re.fullmatch(rf"gluon up: {role} runs again \(pid \d+\)", again)
 
 
-def test_a_model_directory_is_served_beside_the_bundled_services(tmp_path: Path) -> None:
-    with running(tmp_path / "state", "--models", str(EXAMPLES)) as stack:
-        services = {p["proton_service"] for p in stack.request("GET", "/proton")["protons"]}
-        assert services >= {"e-line", "net-l3vpn", "ietf-sfc", "test"}
+def pids_once_changed(stack: RunningStack, role: str, old: int) -> dict[str, int]:
+    eventually(lambda: stack.pids_now().get(role, old) != old)
+    return stack.pids_now()
 
 
-def test_a_broken_model_is_told_and_stops_nothing(tmp_path: Path) -> None:
-    broken = tmp_path / "models" / "broken"
-    broken.mkdir(parents=True)
-    (broken / "api.yaml").write_text(
+def test_models_are_served_beside_the_bundled_ones_and_broken_ones_are_told(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(EXAMPLES / "e-line", models / "e-line")
+    (models / "broken").mkdir()
+    (models / "broken" / "api.yaml").write_text(
         "file_version: '1.0'\ninfo: {version: 1.0}\nobjects: {Port: {extends: No}}\n"
     )
-    with running(tmp_path / "state", "--models", str(broken.parent)) as stack:
-        assert stack.answers()
+    with running(tmp_path / "state", "--models", str(models)) as stack:
+        services = {p["proton_service"] for p in stack.request("GET", "/proton")["protons"]}
+        assert services == {"e-line", "net-l3vpn", "ietf-sfc", "test"}
         _, errors = end(stack.process)
-    assert "a model of broken is wrong and not served" in errors
+    (line,) = errors.splitlines()
+    assert line.startswith(
+        f"gluon up: a model of broken is wrong and not served: {models / 'broken' / 'api.yaml'}:"
+    )
 
 
 def test_an_etcd_that_was_given_is_used_and_left_alone(tmp_path: Path) -> None:
@@ -148,12 +155,14 @@ def test_an_etcd_that_was_given_is_used_and_left_alone(tmp_path: Path) -> None:
             port.close()
 
 
-def test_a_database_that_was_given_is_used(tmp_path: Path) -> None:
+def test_what_was_stored_is_there_at_the_next_start_wherever_that_was(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'else.sqlite'}"
-    with running(tmp_path / "state", "--database", url) as stack:
-        create_vpn(stack, "here")
-        assert stack.database == url
-    assert (tmp_path / "else.sqlite").exists()
+    for names in (set[str](), {"before"}):
+        with running(tmp_path / "state", "--database", url) as stack:
+            assert stack.database == url
+            assert vpn_names(stack) == names
+            create_vpn(stack, "before")
+            assert end(stack.process) == (0, "")
     assert not (tmp_path / "state" / "gluon.sqlite").exists()
 
 
@@ -234,7 +243,8 @@ def test_the_commands_work_against_it(stack: RunningStack) -> None:
     }
     command = [PROTONCLIENT, "--api", "net-l3vpn", "vpn-list"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"vpns": []})
+    assert done.returncode == 0
+    assert "vpns" in json.loads(done.stdout)
 
 
 def _path() -> dict[str, str]:

@@ -66,6 +66,8 @@ def etcd_command(program: EtcdProgram, data: Path, port: int, peer_port: int) ->
         *("--listen-client-urls", clients, "--advertise-client-urls", clients),
         *("--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers),
         *("--initial-cluster", f"gluon={peers}"),
+        # One member has nobody to wait for: with etcd's own second for an election it only starts later.
+        *("--heartbeat-interval", "20", "--election-timeout", "200"),
         # The history is only for watches that resume; the database can tell everything again.
         *("--auto-compaction-mode", "periodic", "--auto-compaction-retention", "30m"),
         *("--quota-backend-bytes", str(4 * 1024**3)),

@@ -53,12 +53,13 @@ async def _etcd(endpoint: Endpoint) -> AsyncIterator[Etcd]:
 
 
 async def etcd_status(endpoint: Endpoint) -> Status | None:
-    """What the etcd there says of itself; None when it doesn't answer."""
+    """What the etcd there says of itself; None while it can't be used: no answer, or no leader yet."""
     async with _etcd(endpoint) as client:
         try:
-            return await client.status()
+            status = await client.status()
         except EtcdError:
             return None
+    return status if status.leader else None
 
 
 async def shim_is_present(endpoint: Endpoint, name: str, since: int) -> bool:

@@ -51,7 +51,7 @@ _DEATHS_BEFORE_GIVING_UP = 3
 _BETWEEN_QUESTIONS = 0.1
 """Seconds between two looks whether something is ready."""
 
-_ETCD_ANSWERS_WITHIN = 10.0
+_ETCD_ANSWERS_WITHIN = 5.0
 """Seconds for an etcd that was given to us: it runs already."""
 
 
