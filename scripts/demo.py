@@ -117,12 +117,11 @@ def l3vpn(directory: Path) -> None:
 
         tell(
             """
-            The controller never spoke with the server. Both only know etcd: the server puts objects
-            there, the controller's shim watches them and answers under a key of its own.
+            The controller never spoke with the server. Both only know etcd: the server puts each object
+            under a key, the controller's shim watches those, and answers under keys of its own.
             """
         )
-        for key, value in asyncio.run(keys_of(running.etcd, port, vpn["id"])):
-            show({key: value})
+        show_keys(running, port)
 
         tell("And this is what the controller was asked to do (the dummy one, which logs and does nothing):")
         show_controller_log(running)
@@ -199,19 +198,25 @@ def bind(running: Stack, service: str, port: str) -> None:
         raise DemoError(f"the port was not bound: vif_type {bound['vif_type']}, status {bound['status']}")
 
 
-async def keys_of(endpoint: str, *identities: str) -> list[tuple[str, Any]]:
-    """The keys in etcd that bear one of these ids, with their values."""
+def show_keys(running: Stack, port: str) -> None:
+    """All keys in etcd, and the values of those that made the bind."""
+    values = asyncio.run(everything_in(running.etcd))
+    told = {f"/gluon/port/{port}", f"/proton/net-l3vpn/Port/{port}", f"/controller/net-l3vpn/Port/{port}"}
+    if not told <= values.keys():
+        raise DemoError(f"these keys are not in etcd: {', '.join(sorted(told - values.keys()))}")
+    for key, value in values.items():
+        if key in told:
+            show({key: json.loads(value)})
+        else:
+            print(f"        {key}")
+
+
+async def everything_in(endpoint: str) -> dict[str, bytes]:
     etcd = Etcd([endpoint])
     try:
-        everything = (await etcd.list("/")).items
+        return {item.key: item.value for item in (await etcd.list("/")).items}
     finally:
         await etcd.close()
-    found = [
-        (item.key, json.loads(item.value)) for item in everything if any(i in item.key for i in identities)
-    ]
-    if not any(key.startswith("/controller/") for key, _ in found):
-        raise DemoError("the controller's answer is not in etcd")
-    return found
 
 
 def show_controller_log(running: Stack) -> None:
@@ -307,7 +312,7 @@ def tell(text: str) -> None:
 def show(values: dict[str, Any]) -> None:
     for name, value in values.items():
         text = value if isinstance(value, str) else json.dumps(value)
-        print(f"        {name}: {textwrap.shorten(text, 200, placeholder=' ...')}", flush=True)
+        print(f"        {name}: {textwrap.shorten(text, 220, placeholder=' ...')}", flush=True)
 
 
 if __name__ == "__main__":
