@@ -41,15 +41,16 @@ async def until(found: Callable[[], T | None] | Callable[[], Awaitable[T | None]
 class Relaying:
     """Writes objects as the relay does, with revision numbers of their own."""
 
-    def __init__(self, etcd: Etcd, keys: Keys, service: str = "net-l3vpn") -> None:
+    def __init__(self, etcd: Etcd, keys: Keys, model: Model | None = None) -> None:
         self.etcd = etcd
         self.keys = keys
-        self.model = bundled(service)
-        self.service = service
+        self.model = model or bundled("net-l3vpn")
+        self.service = self.model.service
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
 
-    async def publish(self, model: Model | None = None) -> None:
-        model = model or self.model
+    async def publish(self) -> None:
+        """Make the model known."""
+        model = self.model
         value = {
             "service": model.service,
             "version": model.version,

@@ -47,6 +47,10 @@ class Recorder:
         """The callbacks so far, in order; of one object."""
         return [name for name, called_for in self.calls if key in (None, called_for)]
 
+    def binds(self, key: str) -> list[str]:
+        """The callbacks of a port that make or break it, in order."""
+        return [name for name in self.names(key) if name != "modify_port"]
+
     def count(self, name: str, key: str | None = None) -> int:
         return self.names(key).count(name)
 

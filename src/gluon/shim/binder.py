@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -346,8 +345,11 @@ def _claimed(port: View, stored: Stored, bind: Bind, entry: Entry | None) -> Ent
 
 def _answered(binding: Binding, answer: Answer) -> Binding:
     phase = Phase.BOUND if answer.rejected is None else Phase.REFUSED
-    # Thousands of ports have the same few VIFs.
-    details = sys.intern(answer.vif_details) if answer.vif_details is not None else None
-    return replace(
-        binding, phase=phase, vif_type=answer.vif_type, vif_details=details, rejected=answer.rejected
+    answered = replace(
+        binding,
+        phase=phase,
+        vif_type=answer.vif_type,
+        vif_details=answer.vif_details,
+        rejected=answer.rejected,
     )
+    return answered.shared()

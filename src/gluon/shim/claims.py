@@ -7,6 +7,7 @@ port is bound; it goes with its controller.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ class Claims:
             if len(segments) != 4:
                 _log.warning("ignoring the claim %s: its key makes no sense", change.key)
                 continue
-            _, _, port_key, host = segments
+            port_key, host = sys.intern(segments[2]), segments[3]
             if change.value is None:
                 self._forget(port_key, host)
             else:

@@ -7,16 +7,18 @@ is a deletion that is still to be done. Owners of objects read it as the object'
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from gluon.etcd.keys import Keys
 from gluon.etcd.records import KeyValue
 from gluon.etcd.transaction import Compare, Op
-from gluon.shim.shelf import ObjectId
+from gluon.shim.shelf import ObjectId, object_id_of
 from gluon.shim.writes import Writes
 
 
@@ -54,6 +56,11 @@ class Binding:
     rejected: str | None = None
     """Why it was refused."""
 
+    def shared(self) -> Binding:
+        """The same, with its texts once in memory: thousands of ports have the same few hosts and VIFs."""
+        host, vif_type, details = map(_interned, (self.host, self.vif_type, self.vif_details))
+        return replace(self, host=host, vif_type=vif_type, vif_details=details)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -80,6 +87,10 @@ class _Written(msgspec.Struct, omit_defaults=True):
     time: str = msgspec.UNSET  # type: ignore[assignment]
     context: str | None = None
     binding: Binding | None = None
+
+
+def _interned(text: str | None) -> Any:
+    return sys.intern(text) if text is not None else None
 
 
 _decoder = msgspec.json.Decoder(_Written)
@@ -125,9 +136,9 @@ class Journal:
             written.revision_number or None,
             bytes(written.applied),
             written.context,
-            written.binding,
+            written.binding.shared() if written.binding is not None else None,
         )
-        self.remember(ObjectId(segments[1], segments[2]), entry)
+        self.remember(object_id_of(segments), entry)
 
     def remember(self, object_id: ObjectId, entry: Entry | None) -> None:
         """The entry has been written (None: deleted) in a transaction."""

@@ -31,7 +31,7 @@ from gluon.shim.objects import DesiredState, Objects
 from gluon.shim.presence import Presence
 from gluon.shim.reconciler import Reconciler
 from gluon.shim.settings import ShimSettings
-from gluon.shim.shelf import ObjectId, Stored
+from gluon.shim.shelf import ObjectId, Stored, object_id_of
 from gluon.shim.work_queue import WorkQueue
 from gluon.shim.writes import Writes
 
@@ -172,7 +172,7 @@ class ServiceShim:
             if len(segments) != 3 or segments[1] not in self.api_model.model.objects:
                 continue  # Of a version of the model that we don't know.
             try:
-                self._take(ObjectId(segments[1], segments[2]), change)
+                self._take(object_id_of(segments), change)
             except (msgspec.DecodeError, TypeError) as error:
                 _log.error("%s: ignoring %s: %s", self.service, change.key, error)
 

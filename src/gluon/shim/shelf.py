@@ -5,7 +5,8 @@ A hundred thousand ports are kept here, so nothing is decoded before somebody lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,14 @@ class ObjectId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.object_name} {self.key}"
+
+
+def object_id_of(segments: Sequence[str]) -> ObjectId:
+    """From the segments of a key: service, object name, key, and whatever follows.
+
+    The same key stands in several places, so its text is kept once.
+    """
+    return ObjectId(sys.intern(segments[1]), sys.intern(segments[2]))
 
 
 class Stored(NamedTuple):

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gluon.model.model import ApiObject, Model, Role
+from gluon.model.model import SERVER_ATTRIBUTES, ApiObject, Model, Role
 from gluon.shim.shelf import Document, ObjectId, decode
 
 
@@ -154,7 +154,6 @@ class View:
         return f"<{self.object_id}>"
 
 
-SERVER_FIELDS = ("created_at", "updated_at", "revision_number")
 PORT_FIELDS = ("bind_id", "bindings")
 
 _Getter = Callable[[View], Any]
@@ -169,7 +168,7 @@ def view_classes(model: Model, bases: Mapping[str, type[View]] | None = None) ->
 
 
 def _view_class(model: Model, api_object: ApiObject, base: type[View]) -> type[View]:
-    names = [*api_object.attributes, *SERVER_FIELDS]
+    names = [*api_object.attributes, *SERVER_ATTRIBUTES]
     if api_object.role is Role.PORT:
         names += PORT_FIELDS
     getters: dict[str, _Getter] = {name: _attribute(name) for name in names}
