@@ -14,6 +14,9 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 
+# The first test that needs an environment waits for its packages to be fetched and installed.
+pytestmark = pytest.mark.timeout(600)
+
 SERVER_ONLY = ("falcon", "sqlalchemy", "grpc", "uvicorn", "uvloop", "google.protobuf")
 
 
