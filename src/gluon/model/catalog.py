@@ -14,7 +14,7 @@ from gluon.model.declarations import declare
 from gluon.model.documents import parse
 from gluon.model.library import Library, model_files, read_file, subfolders
 from gluon.model.model import Model
-from gluon.model.problems import Position, Problem, Report
+from gluon.model.problems import Problem, Report
 
 
 def bundled_models_dir() -> Path:
@@ -119,11 +119,15 @@ class Look:
     has_info: bool
     has_api_objects: bool
     is_broken: bool
+    """Whether a file can't be read, so that nobody knows what it has."""
+    info_name: str | None
+    """The service's name as `info` has it, where it does."""
 
 
 def look_at(files: Sequence[Path]) -> Look:
     """Whether these files are a service: parses them, checks nothing."""
     has_info = has_api_objects = is_broken = False
+    info_name: str | None = None
     for file in files:
         report = Report()
         try:
@@ -133,10 +137,11 @@ def look_at(files: Sequence[Path]) -> Look:
         if root is None:
             is_broken = True
             continue
-        has_info = has_info or "info" in root.entries
         declared = declare(str(file), root, report)
+        has_info = has_info or "info" in root.entries
+        info_name = info_name or (declared.info or {}).get("name")
         has_api_objects = has_api_objects or any(object_.is_api for object_ in declared.objects)
-    return Look(has_info, has_api_objects, is_broken)
+    return Look(has_info, has_api_objects, is_broken, info_name)
 
 
 def version_order(version: str) -> tuple[Any, ...]:
@@ -144,9 +149,3 @@ def version_order(version: str) -> tuple[Any, ...]:
     parts = re.findall(r"[0-9]+|[A-Za-z]+", version)
     # A letter part sorts before the end of the version, the end before any further number.
     return (*((2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts), (1, 0, ""))
-
-
-def problem_of(path: Path, message: str) -> Problem:
-    """A problem of a whole file or folder."""
-    position = Position(str(path))
-    return Problem(position.path, position.line, position.column, None, None, message)

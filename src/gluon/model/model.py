@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+SERVER_ATTRIBUTES = ("created_at", "updated_at", "revision_number")
+"""What the server keeps of every object beside its attributes, in the order in which documents show it."""
+
 
 class Role(enum.Enum):
     """What an object is in the port and service binding model; taken from the base object it extends."""
