@@ -124,7 +124,7 @@ def l3vpn(directory: Path) -> None:
         show_keys(running, port)
 
         tell("And this is what the controller was asked to do (the dummy one, which logs and does nothing):")
-        show_controller_log(running)
+        show_controller_log(running, "net-l3vpn")
 
 
 def e_line(directory: Path) -> None:
@@ -134,8 +134,8 @@ def e_line(directory: Path) -> None:
     lines = len(model.read_text().splitlines())
     tell(
         f"""
-        Gluon does not know what an E-Line is. {model.relative_to(PROJECT)} describes one: {lines} lines,
-        most of them comments and descriptions. Is it right? Then it can be served:
+        Gluon does not know what an E-Line is. {model.relative_to(PROJECT)} describes one, in {lines}
+        lines with all explanations. Is it right? Then it can be served:
         """
     )
     run("gluon-api-tool", "check", str(model.relative_to(PROJECT)))
@@ -171,7 +171,7 @@ def e_line(directory: Path) -> None:
         refused(running, "e-line", f"eline-update --s_vlan 5000 {line['id']}")
         tell("And the ports of the new service are bound like any other:")
         bind(running, "e-line", port)
-        show_controller_log(running)
+        show_controller_log(running, "e-line")
 
 
 def create_port(running: Stack, service: str, name: str, mac_address: str) -> str:
@@ -219,9 +219,9 @@ async def everything_in(endpoint: str) -> dict[str, bytes]:
         await etcd.close()
 
 
-def show_controller_log(running: Stack) -> None:
+def show_controller_log(running: Stack, service: str) -> None:
     """What the dummy backend has written: a line for each thing that it was asked to do."""
-    mark = " gluon.shim.backends.dummy: "
+    mark = f" gluon.shim.backends.dummy: {service} "
     lines = (running.logs / "shim.log").read_text().splitlines()
     asked = [line.partition(mark)[2] for line in lines if mark in line]
     if not any("bind_port" in line for line in asked):
