@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gluon.particle.tables import BindState
 from gluon.proton.answer import Answer, MalformedAnswer, parse_answer
-from gluon.proton.binding import BindState
 
 
 def answer(**fields: Any) -> Answer:

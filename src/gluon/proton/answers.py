@@ -1,0 +1,294 @@
+"""From controllers' answers in etcd to bound ports, and to the requests that wait for them.
+
+Life of an answer: a shim writes `/controller/<service>/<Port>/<port id>` → the mirror tells the watcher
+→ an answer that a request of this server waits for is taken at once; any other one (late, meant for
+another server, or found in a list after a restart) only if its port still waits for that very bind,
+which one look into the database tells for all of them → the port's row and its outbox row are written by
+the one door for writes, under the condition that the port still waits → the request, if any, is told.
+
+Taking is conditional in the database, so it may be tried by any number of servers and any number of
+times. A wait costs a future: no thread, no transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
+
+from gluon.etcd.client import Etcd
+from gluon.etcd.keys import Keys
+from gluon.etcd.mirror import Change, Mirror
+from gluon.proton.answer import Answer, MalformedAnswer, parse_answer
+
+_log = logging.getLogger(__name__)
+
+WORKERS = 64
+"""Answers being taken at a time; as many as the database commits in one group."""
+
+RETRY_FIRST, RETRY_LAST = 0.1, 30.0
+"""Seconds before an answer that could not be stored is tried again; doubled up to the last."""
+
+_PARSED_AT_A_TIME = 500
+"""A list after a restart may hold an answer for every port there is; requests go on meanwhile."""
+
+Row = dict[str, Any]
+
+
+class WaitingBind(NamedTuple):
+    """A bind that no answer was stored for yet."""
+
+    service: str
+    port_id: str
+    bind_id: str
+
+
+class TakeAnswer(Protocol):
+    """Store an answer in its port, if the port still waits for that bind: the port's row, else None."""
+
+    def __call__(self, service: str, port_id: str, answer: Answer) -> Awaitable[Row | None]:
+        """May raise; the answer is tried again later."""
+
+
+class ListWaiting(Protocol):
+    """All binds in the database that wait for an answer, those included whose time is over."""
+
+    def __call__(self) -> Awaitable[Collection[WaitingBind]]:
+        """May raise; it is asked again later."""
+
+
+class BindWaits:
+    """The requests of this server that wait for the answer to a bind, by bind id."""
+
+    def __init__(self) -> None:
+        self._futures: dict[str, asyncio.Future[Row | None]] = {}
+        self._waiting: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._futures)
+
+    def __contains__(self, bind_id: str) -> bool:
+        return bind_id in self._futures
+
+    @contextmanager
+    def expecting(self, bind_ids: Iterable[str]) -> Iterator[None]:
+        """Say which binds may begin in the block, before they do: no answer can then come unseen.
+
+        Several requests may wait for one bind.
+        """
+        loop = asyncio.get_running_loop()
+        ids = list(bind_ids)
+        for bind_id in ids:
+            self._futures.setdefault(bind_id, loop.create_future())
+            self._waiting[bind_id] += 1
+        try:
+            yield
+        finally:
+            for bind_id in ids:
+                self._waiting[bind_id] -= 1
+                if not self._waiting[bind_id]:
+                    del self._waiting[bind_id]
+                    self._futures.pop(bind_id).cancel()
+
+    async def answered(self, bind_id: str, within: float) -> Row | None:
+        """The port's row with the answer to an expected bind.
+
+        None when `within` seconds are over, or once it is known that this answer is not to be had any
+        more: the port was bound anew, unbound or deleted, or another server was first.
+        """
+        future = self._futures[bind_id]
+        await asyncio.wait([future], timeout=within)
+        return future.result() if future.done() else None
+
+    def settle(self, bind_id: str, row: Row | None) -> None:
+        """Tell whoever waits for a bind what became of it."""
+        future = self._futures.get(bind_id)
+        if future is not None and not future.done():
+            future.set_result(row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """An answer on its way into its port."""
+
+    key: str
+    service: str
+    port_id: str
+    answer: Answer
+    attempt: int = 0
+
+
+@dataclass
+class AnswerCounters:
+    """What the watcher has done so far, for health and metrics."""
+
+    taken: int = 0
+    stale: int = 0
+    """Answers that no port waited for any more."""
+    malformed: int = 0
+    failures: int = 0
+    last_error: str | None = None
+    failing: dict[str, str] = field(default_factory=dict)
+    """Keys of answers that could not be stored, and why; they are tried again."""
+
+
+class AnswerWatcher:
+    """Watches the answers of all controllers and has each of them taken once.
+
+    An answer that can't be stored is tried again with a growing delay, and holds up no other: it gives
+    its worker back meanwhile. A newer answer for the same port replaces it.
+    """
+
+    def __init__(
+        self, etcd: Etcd, keys: Keys, waits: BindWaits, take: TakeAnswer, list_waiting: ListWaiting
+    ) -> None:
+        self.counters = AnswerCounters()
+        # Values are not kept: an answer is looked at when it comes, and stands in the port from then on.
+        self.mirror = Mirror(etcd, keys.answers(), self._changed, keep_values=False)
+        self._keys = keys
+        self._waits = waits
+        self._take = take
+        self._list_waiting = list_waiting
+        self._ready: asyncio.Queue[_Task] = asyncio.Queue()
+        self._unexpected: dict[str, bytes] = {}
+        self._any_unexpected = asyncio.Event()
+        self._current: dict[str, Answer] = {}
+        self._malformed: set[str] = set()
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Watch until `stop` or cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(self._work(), name=f"answers-{i}") for i in range(WORKERS)]
+            running.append(tasks.create_task(self._sort(), name="answers-unexpected"))
+            running.append(tasks.create_task(self.mirror.run(), name="answers-mirror"))
+            try:
+                await self._stopped.wait()
+            finally:
+                for task in running:
+                    task.cancel()
+
+    def stop(self) -> None:
+        """Have `run` return; answers that are not taken yet are found again at the next start."""
+        self._stopped.set()
+
+    async def health(self) -> dict[str, Any]:
+        """For the server's health report."""
+        reached = self.mirror.synced.is_set()
+        failing = dict(sorted(self.counters.failing.items())[:10])
+        return {
+            "status": "ok" if reached and not failing else "degraded",
+            "synced": reached,
+            "waiting_requests": len(self._waits),
+            "taken": self.counters.taken,
+            "malformed": self.counters.malformed,
+            **({"failing": failing} if failing else {}),
+        }
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._forget(change.key)
+            if change.value is None:
+                self._malformed.discard(change.key)
+                continue
+            # Looking for a waiting request is worth a parse only if there is one.
+            task = self._parse(change.key, change.value) if self._waits else None
+            if task is not None and task.answer.bind_id in self._waits:
+                self._begin(task)
+            else:
+                self._unexpected[change.key] = change.value
+                self._any_unexpected.set()
+
+    def _forget(self, key: str) -> None:
+        self._unexpected.pop(key, None)
+        self._current.pop(key, None)
+        self.counters.failing.pop(key, None)
+
+    def _begin(self, task: _Task) -> None:
+        self._current[task.key] = task.answer
+        self._ready.put_nowait(task)
+
+    def _parse(self, key: str, value: bytes) -> _Task | None:
+        segments = self._keys.parse(key).segments
+        if len(segments) == 4:
+            return None  # of an inactive binding, which is none of the port's own
+        try:
+            if len(segments) != 3:
+                raise MalformedAnswer("the key is not /controller/<service>/<Port>/<port id>")
+            service, _, port_id = segments
+            return _Task(key, service, port_id, parse_answer(value))
+        except MalformedAnswer as error:
+            if key not in self._malformed:
+                self._malformed.add(key)
+                self.counters.malformed += 1
+                _log.warning("ignoring the answer in %s: %s", key, error)
+            return None
+
+    async def _sort(self) -> None:
+        """Pick from the answers that nobody here waits for those that their ports still wait for."""
+        delay = RETRY_FIRST
+        while True:
+            await self._any_unexpected.wait()
+            self._any_unexpected.clear()
+            unexpected, self._unexpected = self._unexpected, {}
+            try:
+                # Read after the answers came, so a bind that one of them is for is in it if it still waits.
+                waiting = set(await self._list_waiting())
+                delay = RETRY_FIRST
+            except Exception as error:  # noqa: BLE001 - whatever it is, answers must go on being taken
+                self._failed("the binds that wait for an answer could not be read", error)
+                self._unexpected = unexpected | self._unexpected
+                self._any_unexpected.set()
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_LAST)
+                continue
+            await self._pick(unexpected, waiting)
+
+    async def _pick(self, unexpected: Mapping[str, bytes], waiting: Collection[WaitingBind]) -> None:
+        for count, (key, value) in enumerate(unexpected.items(), 1):
+            task = self._parse(key, value)
+            if task is not None:
+                if WaitingBind(task.service, task.port_id, task.answer.bind_id) in waiting:
+                    self._begin(task)
+                else:
+                    self.counters.stale += 1
+            if count % _PARSED_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+
+    async def _work(self) -> None:
+        while True:
+            task = await self._ready.get()
+            try:
+                row = await self._take(task.service, task.port_id, task.answer)
+            except Exception as error:  # noqa: BLE001 - one bad answer must not stop the others
+                self._retry_later(task, error)
+                continue
+            if self._current.get(task.key) is task.answer:
+                self._forget(task.key)
+            if row is None:
+                self.counters.stale += 1
+            else:
+                self.counters.taken += 1
+            self._waits.settle(task.answer.bind_id, row)
+
+    def _retry_later(self, task: _Task, error: Exception) -> None:
+        if task.attempt == 0:
+            self._failed(f"the answer in {task.key} could not be stored, and will be tried again", error)
+        if self._current.get(task.key) is not task.answer:
+            return  # a newer answer has replaced it, or the port is gone
+        self.counters.failing[task.key] = str(error) or repr(error)
+        delay = min(RETRY_FIRST * 2 ** min(task.attempt, 30), RETRY_LAST)
+        asyncio.get_running_loop().call_later(delay, self._try_again, replace(task, attempt=task.attempt + 1))
+
+    def _try_again(self, task: _Task) -> None:
+        if self._current.get(task.key) is task.answer:
+            self._ready.put_nowait(task)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self.counters.failures += 1
+        self.counters.last_error = f"{what}: {error}"
+        _log.warning("%s", what, exc_info=error)

@@ -1,0 +1,336 @@
+"""The relay: takes rows out of the outbox, writes them to etcd, and removes them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from gluon.etcd.backoff import Backoff
+from gluon.etcd.client import Compare, Etcd, EtcdError, Op, RequestTooLarge
+from gluon.etcd.election import Election
+from gluon.etcd.errors import InvalidRequest
+from gluon.etcd.keys import Keys
+from gluon.etcd.records import KeyValue
+from gluon.proton.batch import MAX_KEYS, MAX_ROWS, Batch, next_batch, size_of
+from gluon.proton.relay_record import RelayRecord
+from gluon.store.database import Database, DatabaseError, Transaction
+from gluon.store.outbox import Outbox, OutboxRow
+
+_log = logging.getLogger(__name__)
+
+LEASE = 5
+"""Seconds after which another server takes over from a relay that was killed or cut off."""
+
+POLL = 1.0
+"""Seconds until the outbox is looked at unasked: for rows that another process wrote."""
+
+READ_ROWS = 1024
+READ_BYTES = 8 * 1024 * 1024
+"""What is read from the outbox at a time at most: enough for several batches, small enough to hold."""
+
+LATE = 30.0
+"""Seconds that a row may wait before health speaks of it."""
+
+
+class _NotLeader(Exception):
+    """Another relay has taken over."""
+
+
+class _Overtaken(Exception):
+    """The record in etcd isn't the one that we know: a transaction of ours was applied after all."""
+
+
+@dataclass
+class RelayCounters:
+    """What the relay of this process has done so far, for health and metrics."""
+
+    batches: int = 0
+    rows: int = 0
+    recovered: int = 0
+    """Rows that were found to be in etcd already, and only removed."""
+    set_aside: int = 0
+    failures: int = 0
+    histories_lost: int = 0
+    last_error: str | None = None
+    """Why it is not getting on; None while it is."""
+
+
+class Relay:
+    """Writes the outbox to etcd: every row, in order, exactly once, whoever dies when.
+
+    **Life of a row.** Committed with its object → the database calls `on_commit` → it is read with all
+    others that wait → a batch is made of the first of them → one etcd transaction writes the batch's keys
+    and, to `/gluon/relay`, the record of its rows → the rows are removed from the outbox.
+
+    **One writer.** Relays elect a leader by lease. Each transaction compares the leader's election
+    key, so one that was paused and has lost its lease writes nothing when it goes on.
+
+    **Exactly once.** Between the etcd transaction and the removal, a row is in both places. If the relay
+    dies there, or never hears how its transaction went, the record says which rows those are. So before
+    anything else a leader reads the record and removes its rows (`_recover`), and does so again whenever
+    it doesn't know where it stands. Three rules make that enough:
+
+    1. A record is overwritten only when the rows in it are gone from the database, or are in the new one
+       as well. A batch may thus be sent while the one before is still being removed: its record carries
+       the rows of both. It is never sent while two removals are outstanding.
+    2. Each transaction also compares the record's mod_revision with the one that the leader knows. A
+       transaction that timed out may still be on its way when we recover: without this comparison,
+       etcd could apply the batch that we send again, and then the late one, which takes its keys back
+       to older values. With it, whichever comes first makes the other fail, and we recover once more.
+    3. Row ids are never used again, so removing what another leader has removed already does no harm.
+
+    Reading ahead while a batch is in flight is safe: a snapshot may still show rows that were sent, but
+    those are known and skipped (`_sent`), and no later snapshot shows an earlier row of the same key,
+    because the object's row is locked when its outbox rows are numbered.
+
+    **Order.** A batch is a prefix of what waits; the next one is sent when etcd has answered.
+
+    **Trouble.** etcd away or out of space: bounded back-off, then recover and go on; the outbox grows
+    meanwhile. A batch that etcd refuses for what it is gets halved, down to the row, which is set aside;
+    the database holds back later rows of that key, and everything else goes on.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        etcd: Etcd,
+        keys: Keys,
+        *,
+        lease: int = LEASE,
+        on_history_lost: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`on_history_lost` is awaited by a leader before it goes on, when etcd was wiped or restored."""
+        self.counters = RelayCounters()
+        self.is_leader = False
+        self._database = database
+        self._outbox = outbox
+        self._etcd = etcd
+        self._record_key = keys.relay()
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        self._election = Election(etcd, keys.relay_election(), name.encode(), lease)
+        self._on_history_lost = on_history_lost
+        self._known_losses = etcd.history.losses
+        self._wake = asyncio.Event()
+        self._backoff = Backoff()
+        self._max_rows = MAX_ROWS
+        self._record_revision = 0
+        self._waiting: list[OutboxRow] = []
+        self._more_to_come = False
+        self._removal: asyncio.Task[None] | None = None
+        self._removing: tuple[OutboxRow, ...] = ()
+        database.on_commit(self._wake.set)
+
+    async def run(self) -> None:
+        """Stand for election, and relay while elected, until `stop` or cancelled."""
+        await self._election.run(self._lead)
+
+    def stop(self) -> None:
+        """Have `run` return; another server may take over at once."""
+        self._election.stop()
+
+    async def health(self) -> dict[str, Any]:
+        """For the server's health report."""
+        counters = self.counters
+        report: dict[str, Any] = {"status": "ok", "leader": self.is_leader}
+        reasons = []
+        try:
+            state = await self._database.read(self._outbox.state)
+        except DatabaseError as error:
+            return report | {"status": "failing", "reasons": [f"the outbox can't be read: {error}"]}
+        report |= {"depth": state.depth, "lag": round(state.oldest_age or 0.0, 3)}
+        report |= {"batches": counters.batches, "rows": counters.rows}
+        if counters.last_error is not None:
+            reasons.append(counters.last_error)
+        if self._election.trouble is not None:
+            # Whether another server relays can't be known without etcd.
+            reasons.append(f"can't stand for election as the relay: {self._election.trouble}")
+        if state.oldest_age is not None and state.oldest_age > LATE:
+            reasons.append(f"changes wait for {state.oldest_age:.0f} s to reach etcd")
+        if state.set_aside:
+            reasons.append(
+                f"etcd refuses {state.set_aside} changes, and {state.waiting} wait behind them: "
+                "see gluon_outbox_set_aside"
+            )
+        if counters.histories_lost:
+            reasons.append("etcd was wiped or restored: it lacks what was written before")
+        return report | ({"status": "degraded", "reasons": reasons} if reasons else {})
+
+    async def _lead(self) -> None:
+        self.is_leader = True
+        try:
+            while True:
+                try:
+                    await self._relay()
+                except _NotLeader:
+                    return
+                except _Overtaken:
+                    continue
+                except (EtcdError, DatabaseError) as error:
+                    self._failed(error)
+                    await self._backoff.pause()
+        finally:
+            self.is_leader = False
+
+    async def _relay(self) -> None:
+        """Relay until something goes wrong."""
+        self._waiting, self._more_to_come = [], True
+        try:
+            await self._recover()
+            while True:
+                # Cleared before the database is read: what is committed from here on wakes us again.
+                self._wake.clear()
+                self._look_after_removal()
+                if not self._waiting:
+                    self._waiting = await self._read(self._removing)
+                if self._waiting:
+                    await self._send_next()
+                else:
+                    self._gets_on()
+                    await self._sleep()
+        finally:
+            await self._drop_removal()
+
+    async def _recover(self) -> None:
+        """Find out where we stand: remove the rows that etcd has, and learn the record's revision."""
+        outcome = await self._etcd.transact([self._election.guard], [Op.get(self._record_key)])
+        if not outcome.succeeded:
+            raise _NotLeader
+        await self._notice_lost_history()
+        found = outcome.results[0]
+        self._record_revision = found.mod_revision if isinstance(found, KeyValue) else 0
+        record = RelayRecord.decode(found.value) if isinstance(found, KeyValue) else RelayRecord.of(())
+        if record.rows:
+            self.counters.recovered += await self._database.write(
+                lambda tx: self._remove_recorded(tx, record)
+            )
+
+    async def _remove_recorded(self, tx: Transaction, record: RelayRecord) -> int:
+        limit = len(record.rows) + MAX_ROWS
+        rows = await self._outbox.pending(tx, limit)
+        # Rows that became visible late may come before those that we look for.
+        while rows and len(rows) == limit and rows[-1].id < record.last_id:
+            limit *= 2
+            rows = await self._outbox.pending(tx, limit)
+        ids = [row.id for row in rows if row in record]
+        await self._outbox.remove(tx, ids)
+        return len(ids)
+
+    async def _notice_lost_history(self) -> None:
+        losses = self._etcd.history.losses
+        if losses == self._known_losses:
+            return
+        _log.error("etcd was wiped or restored: it lacks what was written before")
+        self.counters.histories_lost += losses - self._known_losses
+        if self._on_history_lost is not None:
+            await self._on_history_lost()
+        self._known_losses = losses
+
+    async def _read(self, skipped: Iterable[OutboxRow]) -> list[OutboxRow]:
+        """The first rows that wait, but for those that etcd has or is being given."""
+        ids = {row.id for row in skipped}
+        limit = READ_ROWS + len(ids)
+        rows = await self._database.read(lambda tx: self._outbox.pending(tx, limit, READ_BYTES))
+        # Which of its bounds made the outbox stop it doesn't say; to assume that there is more is harmless.
+        self._more_to_come = len(rows) == limit or sum(map(size_of, rows)) > READ_BYTES // 2
+        return [row for row in rows if row.id not in ids]
+
+    async def _send_next(self) -> None:
+        batch = next_batch(self._waiting, more_to_come=self._more_to_come, max_rows=self._max_rows)
+        rest = self._waiting[len(batch.rows) :]
+        ahead: asyncio.Task[list[OutboxRow]] | None = None
+        if self._more_to_come and len(rest) < MAX_KEYS:
+            ahead = asyncio.create_task(self._read((*self._removing, *batch.rows)))
+        try:
+            await self._send(batch)
+            if self._removal is not None:
+                await self._removal
+            self._remove_later(batch)
+            self._waiting = rest if ahead is None else await ahead
+        except (RequestTooLarge, InvalidRequest) as error:
+            await self._refused(batch, error)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+    async def _send(self, batch: Batch) -> None:
+        record = RelayRecord.of((*self._removing, *batch.rows))
+        outcome = await self._etcd.transact(
+            [
+                self._election.guard,
+                Compare.mod_revision(self._record_key, "=", self._record_revision),
+            ],
+            [
+                Op.put(self._record_key, record.encode()),
+                *[
+                    Op.delete(key) if value is None else Op.put(key, value)
+                    for key, value in batch.changes.items()
+                ],
+            ],
+        )
+        if not outcome.succeeded:
+            raise _Overtaken
+        self._record_revision = outcome.revision
+        self._succeeded(batch)
+
+    async def _refused(self, batch: Batch, error: EtcdError) -> None:
+        if len(batch.rows) > 1:
+            self._max_rows = len(batch.rows) // 2
+            return
+        (row,) = batch.rows
+        reason = str(error)
+        await self._database.write(lambda tx: self._outbox.set_aside(tx, row.id, reason))
+        self.counters.set_aside += 1
+        _log.error("etcd refuses outbox row %d, key %s; it is set aside: %s", row.id, row.key, reason)
+        # The database holds back the rows of that key from now on; these were read before.
+        self._waiting = [waiting for waiting in self._waiting if waiting.key != row.key]
+
+    def _remove_later(self, batch: Batch) -> None:
+        ids = batch.ids
+        self._removing = batch.rows
+        self._removal = asyncio.create_task(self._database.write(lambda tx: self._outbox.remove(tx, ids)))
+        self._removal.add_done_callback(lambda _: self._wake.set())
+
+    def _look_after_removal(self) -> None:
+        """Raises what a removal failed with; nothing more is sent then until the record was read again."""
+        if self._removal is not None and self._removal.done():
+            self._removal.result()
+            self._removal, self._removing = None, ()
+
+    async def _drop_removal(self) -> None:
+        """Wait for a removal that has begun: cancelled or failed, its rows stand in the record."""
+        removal, self._removal, self._removing = self._removal, None, ()
+        if removal is not None:
+            removal.cancel()
+            await asyncio.wait((removal,))
+            if not removal.cancelled():
+                removal.exception()
+
+    async def _sleep(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await self._wake.wait()
+
+    def _succeeded(self, batch: Batch) -> None:
+        self._max_rows = min(MAX_ROWS, self._max_rows * 2)
+        self.counters.batches += 1
+        self.counters.rows += len(batch.rows)
+        self._gets_on()
+
+    def _gets_on(self) -> None:
+        self._backoff.reset()
+        if self.counters.last_error is not None:
+            _log.info("relaying to etcd again")
+            self.counters.last_error = None
+
+    def _failed(self, error: Exception) -> None:
+        self.counters.failures += 1
+        if self.counters.last_error is None:
+            _log.warning("can't relay to etcd, trying again: %s", error)
+        self.counters.last_error = str(error)
