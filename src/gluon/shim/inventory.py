@@ -21,7 +21,8 @@ class Inventory:
     def put(self, object_id: ObjectId, stored: Stored) -> Stored | None:
         """An object that is in etcd; what it was before. Raises msgspec.DecodeError."""
         before = self.live.put(object_id, stored)
-        self.departed.remove(object_id)
+        if self.departed:
+            self.departed.remove(object_id)
         return before
 
     def depart(self, object_id: ObjectId) -> Stored | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -121,8 +121,11 @@ class Journal:
         """Below it are the entries of all controllers for this service."""
         return self._keys.statuses(self._service)
 
-    def load(self, item: KeyValue) -> None:
-        """Take an entry from etcd, if it is ours; raises ValueError for one that makes no sense."""
+    def load(self, item: KeyValue, kept: Callable[[ObjectId], bytes | None]) -> None:
+        """Take an entry from etcd, if it is ours; raises ValueError for one that makes no sense.
+
+        `kept` gives the text of an object that is in memory already: most often it is what was applied.
+        """
         segments = self._keys.parse(item.key).segments
         if len(segments) != 4 or segments[3] != self._controller:
             return
@@ -130,15 +133,17 @@ class Journal:
             written = _decoder.decode(item.value)
         except msgspec.DecodeError as error:
             raise ValueError(f"{item.key}: {error}") from error
+        object_id = object_id_of(segments)
+        applied, raw = memoryview(written.applied), kept(object_id)
         entry = Entry(
             written.state,
             written.reason or None,
             written.revision_number or None,
-            bytes(written.applied),
+            raw if raw is not None and applied == raw else bytes(applied),
             written.context,
             written.binding.shared() if written.binding is not None else None,
         )
-        self.remember(object_id_of(segments), entry)
+        self.remember(object_id, entry)
 
     def remember(self, object_id: ObjectId, entry: Entry | None) -> None:
         """The entry has been written (None: deleted) in a transaction."""

@@ -96,10 +96,12 @@ class Reconciler:
         entry = self._journal.get(object_id)
         if entry is None or object_id in self._again or entry.state is not State.APPLIED:
             return False
-        view = self._objects.view(object_id, stored.raw)
-        if view.api_object.role is Role.PORT and not self._binder.is_settled(stored, entry):
+        role = self._api_model.model.objects[object_id.object_name].role
+        if role is Role.PORT and not self._binder.is_settled(stored, entry):
             return False
-        return same_document(entry.applied, stored.raw) and entry.context == self._api_model.context(view)
+        return same_document(entry.applied, stored.raw) and entry.context == self._context(
+            object_id, stored.raw
+        )
 
     async def work(self) -> None:
         """Give objects their turns until cancelled."""
@@ -195,7 +197,7 @@ class Reconciler:
     async def _apply(self, view: View, stored: Stored, entry: Entry | None) -> None:
         """Have the backend modify an object, unless it has it as it is."""
         object_id = view.object_id
-        context = self._api_model.context(view)
+        context = self._context(object_id, stored.raw)
         if entry is not None and self._is_applied(object_id, stored, entry, context):
             if object_id in self._unwritten:
                 await self._journal.write(object_id, entry)
@@ -263,7 +265,12 @@ class Reconciler:
         stored = self._inventory.live.get(object_id)
         if stored is None:
             return _Dependent(None, None)
-        return _Dependent(stored.raw, self._api_model.context(self._objects.view(object_id, stored.raw)))
+        return _Dependent(stored.raw, self._context(object_id, stored.raw))
+
+    def _context(self, object_id: ObjectId, raw: bytes) -> str | None:
+        if object_id.object_name not in self._api_model.with_context:
+            return None
+        return self._api_model.context(self._objects.view(object_id, raw))
 
     async def _note(self, object_id: ObjectId, state: State, reason: str) -> None:
         """Write down for the owner why an object has not come further."""

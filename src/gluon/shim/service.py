@@ -1,6 +1,6 @@
 """One service at one backend: from etcd's objects to callbacks, from the start to an orderly end.
 
-The start: read the own journal → list objects and claims, and follow them → what differs from the journal
+The start: read the own journal, list objects and claims and follow them → what differs from the journal
 is queued, deletions included → the backend is started and may reconcile → the queue is worked on.
 """
 
@@ -114,9 +114,11 @@ class ServiceShim:
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            await self._read_journal()
-            for mirror in (self._mirror, self._claims.mirror):
+            mirrors = (self._mirror, self._claims.mirror)
+            for mirror in mirrors:
                 tasks.create_task(mirror.run())
+            await self._read_journal()
+            for mirror in mirrors:
                 await mirror.synced.wait()
             self._losses = self._histories_lost()
             # From here on changes are queued, so that none is missed between what follows and the work.
@@ -143,7 +145,7 @@ class ServiceShim:
 
     def _load(self, item: Any) -> None:
         try:
-            self.journal.load(item)
+            self.journal.load(item, self._kept)
         except ValueError as error:
             _log.error("%s: ignoring a journal entry: %s", self.service, error)
 
@@ -188,6 +190,10 @@ class ServiceShim:
         self.queue.add(object_id, urgent=now is not None and self._is_bind(object_id, now))
         for other in self.api_model.affected(self.inventory, object_id):
             self.queue.add(other)
+
+    def _kept(self, object_id: ObjectId) -> bytes | None:
+        stored = self.inventory.live.get(object_id)
+        return stored.raw if stored is not None else None
 
     def _shared(self, object_id: ObjectId, raw: bytes) -> bytes:
         """The same bytes, once in memory."""

@@ -37,6 +37,9 @@ class GenericApiModel:
         """The objects whose `context` depends on an object that has come, changed or gone."""
         return ()
 
+    with_context: frozenset[str] = frozenset()
+    """The names of objects that `context` is to be asked about."""
+
     def context(self, view: View) -> str | None:
         """A digest of what an object depends on beyond its own attributes.
 

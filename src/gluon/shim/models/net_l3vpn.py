@@ -65,6 +65,8 @@ class VpnServiceView(View):
 class NetL3vpnApiModel(GenericApiModel):
     """A change of a VpnAfConfig reaches the VPNs that name its route target."""
 
+    with_context = frozenset({VPN})
+
     def view_bases(self) -> Mapping[str, type[View]]:
         """VPNs know their route targets."""
         return {VPN: VpnServiceView}
