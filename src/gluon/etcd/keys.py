@@ -38,7 +38,9 @@ class Keys:
         """Take a key apart; raises ValueError for a key that is not below the prefix."""
         if not key.startswith(self.prefix + "/"):
             raise ValueError(f"{key!r} is not below {self.prefix!r}")
-        parts = [unquote(part) for part in key[len(self.prefix) + 1 :].split("/")]
+        parts = key[len(self.prefix) + 1 :].split("/")
+        if "%" in key:
+            parts = [unquote(part) for part in parts]
         return ParsedKey(parts[0], tuple(parts[1:]))
 
     def object(self, service: str, object_name: str, key: str) -> str:
