@@ -7,10 +7,9 @@ import json
 import time
 from pathlib import Path
 
-from gluon.proton.relay import Relay
-
 from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
+from gluon.proton.relay import Relay
 from gluon.store.database import Transaction, open_database
 from gluon.store.outbox import Outbox
 from gluon.store.schema import Schema
