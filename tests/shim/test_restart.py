@@ -184,7 +184,7 @@ async def test_reconcile_sees_all_that_should_be_there_before_anything_else_is_a
     assert desired.bound_ports == ()  # type: ignore[attr-defined]
     await relay.bind(port)
     await relay.until_status("Port", port)
-    assert [p.key for p in desired.bound_ports] == [port]  # type: ignore[attr-defined]
+    await until(lambda: [p.key for p in desired.bound_ports] == [port])  # type: ignore[attr-defined]
     assert desired.find("VpnService", vpn).key == vpn  # type: ignore[attr-defined]
     assert desired.find("VpnService", "nonsense") is None  # type: ignore[attr-defined]
 

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 
-from gluon.etcd.errors import EtcdError
+from gluon.etcd.errors import EtcdError, LeaseNotFound
 from gluon.model.model import Role
 from gluon.shim.binder import PortBinder, Wait, must_leave, without_old
 from gluon.shim.callbacks import Callbacks, Overdue
@@ -28,6 +28,7 @@ from gluon.shim.objects import Objects
 from gluon.shim.shelf import ObjectId, Stored, same_document
 from gluon.shim.views import View
 from gluon.shim.work_queue import WorkQueue
+from gluon.shim.writes import NameLost
 
 _CALLBACK_NAMES = {
     Role.PORT: "port",
@@ -121,9 +122,12 @@ class Reconciler:
             await self._settle(object_id)
         except Wait as wait:
             self._queue.defer(object_id, wait.seconds)
-        except EtcdError as error:
+        except (NameLost, LeaseNotFound) as error:
             _log.debug("%s: %s comes again: %s", self._service, object_id, error)
             self._queue.retry(object_id)
+        except EtcdError as error:
+            delay = self._queue.retry(object_id)
+            _log.warning("%s: %s comes again in %.3g s: %s", self._service, object_id, delay, error)
         except TemporaryError as error:
             delay = self._queue.retry(object_id, error.delay)
             _log.info("%s: %s in %.3g s again: %s", self._service, object_id, delay, error.reason)
