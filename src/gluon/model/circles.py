@@ -17,19 +17,24 @@ def check_circles(inventory: Inventory, report: Report) -> None:
     }
     _report_circles(
         keys,
-        lambda name: inventory.position(name, inventory.primary[name][0], "type"),
+        lambda name: (
+            inventory.position(name, inventory.primary[name][0], "type"),
+            inventory.primary[name][0],
+        ),
         "identifying keys refer to each other in a circle",
         report,
     )
     declared = inventory.declared
     parents = {name: declared[name].api.get("parent") for name in inventory.api_names}
-    _report_circles(parents, lambda name: declared[name].at("api.parent"), "parents go in a circle", report)
+    _report_circles(
+        parents, lambda name: (declared[name].at("api.parent"), None), "parents go in a circle", report
+    )
     _check_needs(inventory, report)
 
 
 def _report_circles(
     following: Mapping[str, str | None],
-    place: Callable[[str], Position],
+    place: Callable[[str], tuple[Position, str | None]],
     message: str,
     report: Report,
 ) -> None:
@@ -41,7 +46,8 @@ def _report_circles(
         if after in trail:
             circle = trail[trail.index(after) :]
             shown = " → ".join((*circle, str(after)))
-            report.error(place(circle[0]), f"{message}: {shown}", circle[0])
+            position, attribute = place(circle[0])
+            report.error(position, f"{message}: {shown}", circle[0], attribute)
 
 
 def _follow(following: Mapping[str, str | None], start: str, settled: set[str]) -> Iterator[str]:

@@ -139,6 +139,7 @@ class _Merge:
         loaded = {trail[0] for _, trail in pending}
         while pending:
             importer, trail = pending.pop(0)
+            self._is_incomplete = self._is_incomplete or importer.lacks_imports
             for path, position in importer.imports:
                 try:
                     source = self._lookup.read(path)

@@ -74,6 +74,8 @@ class Declarations:
     path: str
     file_version: str | None = None
     imports: list[tuple[str, Position]] = field(default_factory=list)
+    lacks_imports: bool = False
+    """Whether something was written as an import that is none."""
     info: dict[str, Any] | None = None
     """`name`, `version`, `description` and `author` as far as they were written rightly."""
     info_positions: dict[str, Position] = field(default_factory=dict)
@@ -154,10 +156,12 @@ class _Reader:
         if isinstance(node, Sequence):
             found = values.words(entry) or []
             self._file.imports += [(path, scalar.position) for path, scalar in found]
+            self._file.lacks_imports = len(found) < len(node.items)
             return
         path = values.word(entry)
         if path is not None:
             self._file.imports.append((path, node.position))
+        self._file.lacks_imports = path is None
 
     def _info(self, entry: Entry, values: Values) -> None:
         info: dict[str, Any] = {}

@@ -116,7 +116,8 @@ class Values:
         ):
             value = float(node.text)
             if math.isfinite(value):
-                return value
+                # 1.0 and 1 are one bound, and must give a model one digest.
+                return int(value) if value.is_integer() and abs(value) < 2**53 else value
         self.error(node, f"{entry.key.text} must be a number, not {describe(node)}")
         return None
 
