@@ -87,6 +87,7 @@ async def test_fields_choose_what_is_shown(api: Api) -> None:
         ("tenant_id=x", "tenant_id"),
         ("watch=true", "watch"),
         ("dry_run=true", "dry_run"),
+        ("&".join(["sort_key=name"] * 9), "sort_key"),
     ],
 )
 async def test_wrong_parameters_are_named(api: Api, query: str, field: str) -> None:

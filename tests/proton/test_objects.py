@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from pathlib import Path
 from urllib.parse import quote
 
-from proton.serving import TENANT, Api, port
+from proton.serving import TENANT, Api, port, serving
+from servers.etcd import EtcdServer
 
 VPN = {"tenant_id": TENANT, "name": "TestVPN", "ipv4_family": "1000:1000", "description": "My Test VPN"}
 CONFIG = {"tenant_id": TENANT, "vrf_rt_type": "both"}
@@ -157,3 +159,18 @@ async def test_deleting_what_others_refer_to_lists_them_and_cascade_takes_them_a
     for collection in ("ports", "interfaces", "vpnbindings"):
         assert (await api.get(collection))[collection] == []
     await api.delete(f"vpns/{vpn['id']}")
+
+
+async def test_a_bulk_create_beyond_the_largest_is_refused(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, max_bulk=2) as api:
+        body = {"vpns": [VPN] * 3}
+        problem = (await api.request("POST", "/proton/net-l3vpn/v1.0/vpns", 422, json=body)).json()
+        assert problem["errors"][0]["field"] == "vpns"
+
+
+async def test_of_very_many_wrong_fields_a_hundred_are_named(api: Api) -> None:
+    problem = (await api.request("POST", "vpns", 422, json={"vpns": [7] * 1000})).json()
+    assert len(problem["errors"]) == 100
+    assert problem["errors"][0]["field"] == "vpns[0]"

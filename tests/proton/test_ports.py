@@ -7,11 +7,13 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proton.serving import TENANT, Api, port
+from proton.serving import TENANT, Api, port, serving
+from servers.etcd import EtcdServer
 
 DEVICE = str(uuid.uuid4())
 BIND = {"host_id": "compute-1", "device_id": DEVICE, "device_owner": "compute:nova"}
@@ -32,6 +34,15 @@ class Controller:
         value = {"controller": "test", "bind_id": document["bind_id"]}
         value |= {"rejected": self.refusing} if self.refusing else {"vif_type": "ovs", "vif_details": DETAILS}
         await self.api.etcd.put(key, json.dumps(value | changes).encode())
+
+    async def asked(self, port_id: str) -> dict[str, Any]:
+        """The port as it stood in etcd when it first asked for a bind; waits up to ten seconds for it."""
+        async with asyncio.timeout(10):
+            while True:
+                for document in self.seen:
+                    if document["id"] == port_id and document["bind_id"]:
+                        return document
+                await asyncio.sleep(0.02)
 
     async def run(self, revision: int) -> None:
         async for batch in self.api.etcd.watch(self.api.keys.objects("net-l3vpn", "Port"), revision):
@@ -104,7 +115,7 @@ async def test_a_bind_answers_with_what_the_controller_said(api: Api) -> None:
     assert bound["profile"] == '{"a": 1}'
     assert "bind_id" not in bound
     assert await api.get(f"ports/{created['id']}") == bound
-    under_way = next(d for d in controller.seen if d["bind_id"])
+    under_way = await controller.asked(created["id"])
     assert (under_way["status"], under_way["vif_type"], under_way["bindings"]) == ("DOWN", None, [])
 
 
@@ -129,7 +140,7 @@ async def test_a_bind_that_nobody_answers_fails_in_time_and_is_healed_by_a_late_
             "DOWN",
             "compute-1",
         )
-        await controller.answer(next(d for d in controller.seen if d["bind_id"]))
+        await controller.answer(await controller.asked(created["id"]))
         healed = await eventually(api, f"ports/{created['id']}", vif_type="ovs", status="ACTIVE")
     assert healed["revision_number"] > failed["revision_number"]
 
@@ -242,3 +253,84 @@ async def test_a_port_that_is_deleted_takes_its_keys_with_it(api: Api) -> None:
         for key in keys:
             while await api.etcd.get(key) is not None:
                 await asyncio.sleep(0.05)
+
+
+async def test_asking_again_for_a_bind_under_way_waits_for_the_same_answer(api: Api) -> None:
+    async with controller_on(api) as controller:
+        controller.answering = False
+        created = await api.create("ports", **port())
+        first = asyncio.create_task(api.put(f"ports/{created['id']}", **BIND))
+        under_way = await eventually(api, f"ports/{created['id']}", host_id="compute-1")
+        second = asyncio.create_task(api.put(f"ports/{created['id']}", **under_way | {"name": "renamed"}))
+        await eventually(api, f"ports/{created['id']}", name="renamed")
+        await controller.answer(await controller.asked(created["id"]))
+        assert (await first)["vif_type"] == (await second)["vif_type"] == "ovs"
+        assert len({d["bind_id"] for d in controller.seen} - {None}) == 1
+
+
+async def test_a_host_that_changes_without_a_device_unbinds(api: Api) -> None:
+    async with controller_on(api):
+        created = await api.create("ports", **port())
+        await api.put(f"ports/{created['id']}", **BIND)
+        kept = await api.put(f"ports/{created['id']}", device_id=None)
+        assert (kept["vif_type"], kept["status"]) == ("ovs", "ACTIVE")
+        moved = await api.put(f"ports/{created['id']}", host_id="compute-2")
+    assert (moved["host_id"], moved["vif_type"], moved["status"]) == ("compute-2", None, "DOWN")
+
+
+async def test_deleting_another_object_of_the_same_id_disturbs_no_bind(api: Api) -> None:
+    async with controller_on(api) as controller:
+        controller.answering = False
+        created = await api.create("ports", **port())
+        await api.create("vpns", tenant_id=TENANT, id=created["id"])
+        waiting = asyncio.create_task(api.put(f"ports/{created['id']}", **BIND))
+        await eventually(api, f"ports/{created['id']}", host_id="compute-1")
+        await api.delete(f"vpns/{created['id']}")
+        await controller.answer(await controller.asked(created["id"]))
+        assert (await waiting)["vif_type"] == "ovs"
+
+
+async def test_a_port_of_a_bulk_create_that_is_deleted_while_binding_takes_nothing_from_the_others(
+    api: Api,
+) -> None:
+    async with controller_on(api) as controller:
+        controller.answering = False
+        first, second = str(uuid.uuid4()), str(uuid.uuid4())
+        bodies = {"ports": [port(id=first) | BIND, port(id=second) | BIND]}
+        waiting = asyncio.create_task(api.request("POST", "ports", 201, json=bodies))
+        bind = await controller.asked(second)
+        await api.delete(f"ports/{first}")
+        await controller.answer(bind)
+        created = (await waiting).json()["ports"]
+    assert [p["id"] for p in created] == [first, second]
+    assert created[1]["vif_type"] == "ovs"
+
+
+@pytest.mark.parametrize("change", [{"vif_type": "v" * 33}, {"vif_type": ""}, {"vif_details": "["}])
+async def test_an_answer_that_makes_no_sense_is_none(api: Api, change: dict[str, str]) -> None:
+    async with controller_on(api) as controller:
+        controller.answering = False
+        created = await api.create("ports", **port())
+        waiting = asyncio.create_task(api.put(f"ports/{created['id']}", **BIND))
+        await eventually(api, f"ports/{created['id']}", host_id="compute-1")
+        bind = await controller.asked(created["id"])
+        await controller.answer(bind, **change)
+        # Under a key that is no port's, even the right bind_id is nobody's answer.
+        elsewhere = api.keys.answer("net-l3vpn", "Interface", created["id"])
+        await api.etcd.put(elsewhere, json.dumps({"vif_type": "ovs", "bind_id": bind["bind_id"]}).encode())
+        assert (await waiting)["vif_type"] == "binding_failed"
+        await controller.answer(bind)
+        await eventually(api, f"ports/{created['id']}", vif_type="ovs", status="ACTIVE")
+
+
+async def test_a_bind_that_was_under_way_when_the_server_was_killed_fails_after_the_restart(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    path = "/proton/net-l3vpn/v1.0/ports"
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=60.0) as api:
+        created = await api.create(path, **port())
+        waiting = asyncio.create_task(api.put(f"{path}/{created['id']}", **BIND))
+        await eventually(api, f"{path}/{created['id']}", host_id="compute-1")
+        waiting.cancel()
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=0.5) as api:
+        await eventually(api, f"{path}/{created['id']}", vif_type="binding_failed", status="DOWN")

@@ -58,6 +58,8 @@ async def test_a_method_that_is_not_possible_is_a_405_problem(api: Api) -> None:
         (b"", 400),
         (b"{", 400),
         (b"\xff", 400),
+        (b'{"name": "\xff"}', 400),
+        (b'{"name": "\\ud800"}', 400),
         (b'{"a": NaN}', 400),
         (b"[" * 100_000, 400),
         (b"[]", 422),

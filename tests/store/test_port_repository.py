@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gluon.store.port_repository import ANSWERED, PENDING, REFUSED, TIMED_OUT
+from gluon.particle.tables import BindState
 from gluon.store.sqlite import SqliteDatabase
 from store.models import NETWORK
 from store.stores import Store, open_store
@@ -21,12 +21,16 @@ FAILED = {"vif_type": "binding_failed"}
 async def store(database: SqliteDatabase) -> AsyncIterator[Store]:
     opened = await open_store(database, NETWORK)
     for port_id in ("p", "q"):
-        await opened.insert("Port", id=port_id, status="DOWN", bind_id=f"bind-{port_id}", bind_state=PENDING)
+        await opened.insert(
+            "Port", id=port_id, status="DOWN", bind_id=f"bind-{port_id}", bind_state=BindState.PENDING
+        )
     await opened.insert("Port", id="unbound", status="DOWN")
     yield opened
 
 
-async def answer(store: Store, bind_id: str, state: str = ANSWERED, **changes: Any) -> dict[str, Any] | None:
+async def answer(
+    store: Store, bind_id: str, state: BindState = BindState.ANSWERED, **changes: Any
+) -> dict[str, Any] | None:
     return await store.database.write(
         lambda tx: store.ports.take_answer(tx, "p", bind_id, {**BOUND, **changes}, state)
     )
@@ -46,7 +50,7 @@ async def test_the_answer_to_the_pending_bind_is_stored(store: Store) -> None:
     assert row is not None
     assert row == await store.database.read(lambda tx: store.ports.get(tx, "p"))
     assert {name: row[name] for name in BOUND} == BOUND
-    assert (row["bind_state"], row["revision_number"]) == (ANSWERED, 2)
+    assert (row["bind_state"], row["revision_number"]) == (BindState.ANSWERED, 2)
 
 
 async def test_an_answer_to_an_earlier_bind_is_not(store: Store) -> None:
@@ -62,15 +66,15 @@ async def test_of_many_answers_the_first_is_taken(store: Store) -> None:
 async def test_a_late_answer_replaces_the_failure(store: Store) -> None:
     timed_out = await time_out(store, "bind-p")
     assert timed_out is not None
-    assert (timed_out["vif_type"], timed_out["bind_state"]) == ("binding_failed", TIMED_OUT)
+    assert (timed_out["vif_type"], timed_out["bind_state"]) == ("binding_failed", BindState.TIMED_OUT)
 
     late = await answer(store, "bind-p")
     assert late is not None
-    assert (late["vif_type"], late["bind_state"]) == ("ovs", ANSWERED)
+    assert (late["vif_type"], late["bind_state"]) == ("ovs", BindState.ANSWERED)
 
 
 async def test_what_is_answered_does_not_time_out(store: Store) -> None:
-    await answer(store, "bind-p", REFUSED, **FAILED)
+    await answer(store, "bind-p", BindState.REFUSED, **FAILED)
 
     assert await time_out(store, "bind-p") is None
     assert await answer(store, "bind-p") is None

@@ -16,12 +16,10 @@ from click.shell_completion import CompletionItem
 from gluon.client.errors import InvalidRequest
 from gluon.client.output import FORMATS, Output
 from gluon.client.sdk import Proton
-from gluon.model.model import AttributeType
+from gluon.model.model import SERVER_ATTRIBUTES, AttributeType
 from gluon.particle.commands import Command, Option, Place, Verb, command_descriptions
 from gluon.particle.queries import ATTRIBUTE_PREFIX, QUERY_NAMES
 from gluon.particle.spelling import did_you_mean
-
-_SERVER_FIELDS = ("created_at", "updated_at", "revision_number")
 
 _OWN_FLAGS = ("--format", "--columns", "--clear", "--help")
 """Flags of the command line itself; an attribute of such a name is written `--attr:NAME`, as in queries."""
@@ -61,7 +59,7 @@ class ServiceCommand(click.Command):
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        return (*self._object.attributes, *_SERVER_FIELDS)
+        return (*self._object.attributes, *SERVER_ATTRIBUTES)
 
     def _own_options(self) -> Iterable[click.Option]:
         verb = self._described.verb

@@ -17,6 +17,19 @@ UPDATED_AT = "updated_at"
 REVISION_NUMBER = "revision_number"
 BIND_ID = "bind_id"
 BIND_STATE = "bind_state"
+
+
+class BindState(enum.StrEnum):
+    """Where the binding of a port stands; a port that was never bound has none."""
+
+    PENDING = "pending"
+    TIMED_OUT = "timed_out"
+    """Whoever waited gave up; an answer is still welcome."""
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    UNBOUND = "unbound"
+
+
 OWNER = ":owner"
 """The column that holds `tenant_id` in one spelling; the colon keeps it apart from all attributes."""
 TENANT_ID = "tenant_id"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gluon.model.model import ApiObject, Attribute, AttributeType
+from gluon.model.model import SERVER_ATTRIBUTES, ApiObject, Attribute, AttributeType
 from gluon.particle.spelling import did_you_mean
 from gluon.particle.texts import value_from_text
 from gluon.particle.values import (
@@ -26,7 +26,7 @@ from gluon.particle.values import (
     value_check,
 )
 
-SERVER_FIELDS = frozenset({"created_at", "updated_at", "revision_number"})
+SERVER_FIELDS = frozenset(SERVER_ATTRIBUTES)
 """What the server itself adds to each object."""
 
 _MOST_UNKNOWN = 50

@@ -48,10 +48,13 @@ class WaitingBind(NamedTuple):
 
 
 class TakeAnswer(Protocol):
-    """Store an answer in its port, if the port still waits for that bind: the port's row, else None."""
+    """Store an answer in its port, unless it has one: the answered port's row.
 
-    def __call__(self, service: str, port_id: str, answer: Answer) -> Awaitable[Row | None]:
-        """May raise; the answer is tried again later."""
+    None for an answer to a bind that is over, and for one from under a key that is no port's.
+    """
+
+    def __call__(self, service: str, object_name: str, port_id: str, answer: Answer) -> Awaitable[Row | None]:
+        """May raise MalformedAnswer; whatever else it raises has the answer tried again later."""
 
 
 class ListWaiting(Protocol):
@@ -117,6 +120,7 @@ class _Task:
 
     key: str
     service: str
+    object_name: str
     port_id: str
     answer: Answer
     attempt: int = 0
@@ -219,14 +223,17 @@ class AnswerWatcher:
         try:
             if len(segments) != 3:
                 raise MalformedAnswer("the key is not /controller/<service>/<Port>/<port id>")
-            service, _, port_id = segments
-            return _Task(key, service, port_id, parse_answer(value))
+            service, object_name, port_id = segments
+            return _Task(key, service, object_name, port_id, parse_answer(value))
         except MalformedAnswer as error:
-            if key not in self._malformed:
-                self._malformed.add(key)
-                self.counters.malformed += 1
-                _log.warning("ignoring the answer in %s: %s", key, error)
+            self._ignore(key, error)
             return None
+
+    def _ignore(self, key: str, error: MalformedAnswer) -> None:
+        if key not in self._malformed:
+            self._malformed.add(key)
+            self.counters.malformed += 1
+            _log.warning("ignoring the answer in %s: %s", key, error)
 
     async def _sort(self) -> None:
         """Pick from the answers that nobody here waits for those that their ports still wait for."""
@@ -263,7 +270,10 @@ class AnswerWatcher:
         while True:
             task = await self._ready.get()
             try:
-                row = await self._take(task.service, task.port_id, task.answer)
+                row = await self._take(task.service, task.object_name, task.port_id, task.answer)
+            except MalformedAnswer as error:
+                self._ignore(task.key, error)
+                continue
             except Exception as error:  # noqa: BLE001 - one bad answer must not stop the others
                 self._retry_later(task, error)
                 continue
@@ -273,7 +283,7 @@ class AnswerWatcher:
                 self.counters.stale += 1
             else:
                 self.counters.taken += 1
-            self._waits.settle(task.answer.bind_id, row)
+                self._waits.settle(task.answer.bind_id, row)
 
     def _retry_later(self, task: _Task, error: Exception) -> None:
         if task.attempt == 0:

@@ -8,16 +8,32 @@ it comes later, still reaches the port.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from gluon.model.model import Role
+from gluon.particle.tables import BindState
 from gluon.proton.answers import BindWaits
-from gluon.proton.binding import BindState
+from gluon.proton.binding import FAILED
+from gluon.proton.bodies import new_objects
+from gluon.proton.errors import NotFound
 from gluon.proton.identity import Identity
-from gluon.proton.operations import Operations, Row, Target
+from gluon.proton.operations import Operations, Target
 from gluon.proton.registry import HostedObject, Proton
+from gluon.store.database import DatabaseError
+from gluon.store.paging import Row
+
+_log = logging.getLogger(__name__)
+
+
+class PendingBind(NamedTuple):
+    """A bind that has begun and has neither an answer nor run out of time."""
+
+    hosted: HostedObject
+    port_id: str
+    bind_id: str
 
 
 class Binder:
@@ -27,7 +43,8 @@ class Binder:
         self._operations = operations
         self._waits = waits
         self._bind_timeout = bind_timeout
-        self._under_way: dict[str, str] = {}
+        self._under_way: dict[str, tuple[int, str]] = {}
+        """Of each port that is waited for here: the revision in which its bind began, and the bind."""
 
     async def create(
         self,
@@ -40,51 +57,88 @@ class Binder:
     ) -> list[Row]:
         """Create one object, or several all or nothing; rows as they are once their binds are settled.
 
-        Raises what `Operations.create` raises.
+        Raises what `Operations.create` raises. Once that is done, nothing that happens to one of the ports
+        takes the answer from the others.
         """
-        new, wrong = self._operations.validated(identity, proton, hosted, bodies, parent_key, bulk)
-        bind_ids = [item.bind_id for item in new if item.bind_id is not None]
+        new = new_objects(identity, hosted, bodies, parent_key, bulk)
+        bind_ids = [item.bind_id for item in new.items if item.bind_id is not None]
         with self._waits.expecting(bind_ids):
-            rows = await self._operations.create(identity, proton, hosted, new, wrong, parent_key)
-            return list(await asyncio.gather(*[self._settled(hosted, row) for row in rows]))
+            rows = await self._operations.create(identity, proton, hosted, new, parent_key)
+            return list(await asyncio.gather(*[self._created(hosted, row) for row in rows]))
 
     async def update(
         self, identity: Identity, proton: Proton, hosted: HostedObject, target: Target, body: Any
     ) -> Row:
-        """Change an object; the row as it is once a bind that begins with it is settled.
+        """Change an object; the row as it is once a bind that the body asks for is settled.
 
-        Raises what `Operations.update` raises.
+        Raises what `Operations.update` raises, and NotFound when the port is deleted meanwhile.
         """
         if hosted.role is not Role.PORT:
             return await self._operations.update(identity, proton, hosted, target, body)
         bind_id = str(uuid4())
         with self._waits.expecting([bind_id]):
             row = await self._operations.update(identity, proton, hosted, target, body, bind_id)
-            self._supersede(target.key, row["bind_id"])
-            # Another bind of the port may be under way; only the one that this write began is waited for.
-            return await self._settled(hosted, row) if row["bind_id"] == bind_id else row
+            self._supersede(target.key, row["revision_number"], row["bind_id"])
+            if row["bind_id"] == bind_id:
+                return await self._settled(hosted, row)
+        asks_for_bind = isinstance(body, Mapping) and body.get("host_id")
+        return await self._joined(hosted, row) if asks_for_bind else row
 
     async def delete(
         self, identity: Identity, proton: Proton, hosted: HostedObject, target: Target, cascade: bool
     ) -> None:
         """Delete an object; raises what `Operations.delete` raises."""
         await self._operations.delete(identity, proton, hosted, target, cascade)
-        self._supersede(target.key, None)
+        if hosted.role is Role.PORT and target.key in self._under_way:
+            self._waits.settle(self._under_way[target.key][1], None)
+
+    async def give_up_on(self, binds: Iterable[PendingBind]) -> None:
+        """Settle binds whose requests nobody waits for any more, when their time is up at the latest."""
+        await asyncio.sleep(self._bind_timeout)
+        for hosted, port_id, bind_id in binds:
+            try:
+                await self._operations.give_up(hosted, port_id, bind_id)
+            except NotFound:
+                continue
+            except DatabaseError as error:
+                _log.error("port %s keeps waiting for an answer: %s", port_id, error)
+
+    async def _created(self, hosted: HostedObject, row: Row) -> Row:
+        try:
+            return await self._settled(hosted, row)
+        except NotFound:
+            return row
+
+    async def _joined(self, hosted: HostedObject, row: Row) -> Row:
+        """The same bind was asked for before and may be under way: wait for its answer too."""
+        if row["bind_state"] != BindState.PENDING:
+            return row
+        with self._waits.expecting([row["bind_id"]]):
+            # Its answer may have come before this wait was told of.
+            current = await self._operations.current(hosted, row[hosted.api.key])
+            return await self._settled(hosted, current) if current["bind_id"] == row["bind_id"] else current
 
     async def _settled(self, hosted: HostedObject, row: Row) -> Row:
         if hosted.role is not Role.PORT or row["bind_state"] != BindState.PENDING:
             return row
         port_id, bind_id = row[hosted.api.key], row["bind_id"]
-        self._under_way[port_id] = bind_id
+        self._under_way[port_id] = (row["revision_number"], bind_id)
         try:
             answered = await self._waits.answered(bind_id, self._bind_timeout)
         finally:
-            if self._under_way.get(port_id) == bind_id:
+            if self._under_way.get(port_id, (0, ""))[1] == bind_id:
                 del self._under_way[port_id]
-        return answered or await self._operations.give_up(hosted, port_id, bind_id)
+        if answered is not None:
+            return answered
+        try:
+            return await self._operations.give_up(hosted, port_id, bind_id)
+        except DatabaseError as error:
+            # The write itself is done and stays; only that it wasn't answered can't be noted.
+            _log.error("port %s: that its bind was not answered could not be stored: %s", port_id, error)
+            return row | {"vif_type": FAILED}
 
-    def _supersede(self, port_id: str, bind_id: str | None) -> None:
-        """Whoever waits for another bind of the port waits in vain: let it answer with what is there."""
-        under_way = self._under_way.get(port_id)
-        if under_way is not None and under_way != bind_id:
+    def _supersede(self, port_id: str, revision: int, bind_id: str | None) -> None:
+        """Whoever waits for an earlier bind of the port waits in vain: let it answer with what is there."""
+        began, under_way = self._under_way.get(port_id, (0, bind_id))
+        if under_way is not None and under_way != bind_id and began < revision:
             self._waits.settle(under_way, None)

@@ -6,22 +6,13 @@ else that changes on a port leaves its binding alone.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from typing import Any
 
+from gluon.particle.tables import BindState
+
 FAILED = "binding_failed"
 """`vif_type` of a port that no controller has bound, as Nova and Neutron know it."""
-
-
-class BindState(enum.StrEnum):
-    """Where the binding of a port stands; a port that was never bound has none."""
-
-    PENDING = "pending"
-    TIMED_OUT = "timed_out"
-    ANSWERED = "answered"
-    REFUSED = "refused"
-    UNBOUND = "unbound"
 
 
 def was_ever_bound(stored: Mapping[str, Any]) -> bool:
@@ -34,7 +25,8 @@ def binding_changes(
 ) -> dict[str, Any]:
     """The further changes that a write of a port brings with it; empty when its binding stays.
 
-    `stored` is None for a new port. A bind that starts is known as `bind_id` from then on.
+    `stored` is None for a new port; `changes` is what the body gives, also where it gives what is stored:
+    the same host again tries a bind that has failed once more. A bind that starts is known as `bind_id`.
     """
     before = stored or {"host_id": None, "device_id": None, "bind_id": None, "bind_state": None}
     if "host_id" not in changes and "device_id" not in changes:
@@ -43,11 +35,13 @@ def binding_changes(
     device = changes.get("device_id", before["device_id"])
     if not host:
         return _unbind() if before["bind_id"] is not None else {}
-    if not device:
-        return {}
     moved = host != before["host_id"]
-    tried_again = "host_id" in changes and before["bind_state"] != BindState.ANSWERED
-    if before["bind_id"] is None or moved or tried_again:
+    if not device:
+        # What is bound elsewhere can't stand for the new host, and without a device nothing is bound there.
+        return _unbind() if moved and before["bind_id"] is not None else {}
+    # A bind under way is not begun again: whoever asks for it once more waits for the same answer.
+    failed = before["bind_state"] in (BindState.TIMED_OUT, BindState.REFUSED)
+    if before["bind_id"] is None or moved or ("host_id" in changes and failed):
         return _bind(before, changes, bind_id)
     return {}
 
@@ -56,7 +50,8 @@ def _bind(before: Mapping[str, Any], changes: Mapping[str, Any], bind_id: str | 
     result: dict[str, Any] = {"bind_id": bind_id, "bind_state": BindState.PENDING.value, "status": "DOWN"}
     if before["bind_id"] is not None:
         # What the controller of the last host said doesn't hold for the next one.
-        result.update({name: None for name in ("vif_type", "vif_details") if name not in changes})
+        stale = [n for n in ("vif_type", "vif_details") if n not in changes or changes[n] == before[n]]
+        result.update(dict.fromkeys(stale))
     return result
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 
 from gluon.etcd.keys import Keys
-from gluon.model.model import Role
+from gluon.model.model import SERVER_ATTRIBUTES, Role
 from gluon.particle.texts import text_of_key
 from gluon.proton.registry import HostedObject
 
-SERVER_FIELDS = ("created_at", "updated_at", "revision_number")
 _encode = msgspec.json.Encoder().encode
 
 Entry = tuple[str, bytes | None]
@@ -22,7 +21,7 @@ Entry = tuple[str, bytes | None]
 def object_document(hosted: HostedObject, row: Mapping[str, Any]) -> dict[str, Any]:
     """The object as the API shows it: attributes in declared order, then what the server keeps."""
     document = {name: row[name] for name in hosted.api.attributes}
-    for name in SERVER_FIELDS:
+    for name in SERVER_ATTRIBUTES:
         document[name] = row[name]
     return document
 
@@ -42,7 +41,7 @@ class EtcdDocuments:
             return [(self._keys.object(service, name, text_of_key(key)), _encode(document))]
         document["bind_id"] = row["bind_id"]
         document["bindings"] = []
-        owner = {"tenant_id": row["tenant_id"], "service": service, "url": self._public_url}
+        owner = {"tenant_id": row.get("tenant_id"), "service": service, "url": self._public_url}
         return [
             (self._keys.object(service, name, key), _encode(document)),
             (self._keys.port(key), _encode(owner)),

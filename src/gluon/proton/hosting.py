@@ -23,7 +23,7 @@ from gluon.particle.validators import ObjectValidator
 from gluon.proton.managers import load_manager
 from gluon.proton.policy import Authorizer
 from gluon.proton.registry import HostedObject, Proton, Registry
-from gluon.store.applied import AppliedModels
+from gluon.store.applied import AppliedModel, AppliedModels
 from gluon.store.database import Database, Transaction
 from gluon.store.identities import Identities
 from gluon.store.outbox import Outbox
@@ -66,8 +66,8 @@ class Hosting:
         for problem in catalog.problems.get("", ()):
             raise HostingError(f"[api] models_dir: {problem}")
         await self._schema.prepare()
-        stored = await self._stored_models()
-        known = {*catalog.services, *catalog.problems, *stored}
+        stored, unreadable = await self._stored_models()
+        known = {*catalog.services, *catalog.problems, *stored, *unreadable}
         for name in wanted:
             if name not in known:
                 raise HostingError(
@@ -78,8 +78,10 @@ class Hosting:
         protons: dict[str, dict[str, Proton]] = {}
         for service in sorted(wanted or known):
             problems = [str(p) for p in catalog.problems.get(service, ()) if p.severity == "error"]
+            if service in unreadable:
+                problems.append(unreadable[service])
             model = self._model_to_serve(service, catalog, stored, problems)
-            if model is not None:
+            if model is not None and service not in unreadable:
                 try:
                     protons[service] = {model.version_id: await self._proton(model)}
                 except Exception as error:  # noqa: BLE001 - one service must not keep the others from starting
@@ -91,11 +93,20 @@ class Hosting:
                     _log.error("service %s: %s", service, text)
         return Hosted(Registry(protons), hosted.problems)
 
-    async def _stored_models(self) -> dict[str, Model]:
-        async def work(tx: Transaction) -> dict[str, Model]:
-            return {a.service: model_from_document(a.document) for a in await self._applied.all(tx)}
+    async def _stored_models(self) -> tuple[dict[str, Model], dict[str, str]]:
+        """The models that the database's tables were made for, and why some can't be read."""
 
-        return await self._database.read(work)
+        async def work(tx: Transaction) -> list[AppliedModel]:
+            return await self._applied.all(tx)
+
+        models: dict[str, Model] = {}
+        unreadable: dict[str, str] = {}
+        for applied in await self._database.read(work):
+            try:
+                models[applied.service] = model_from_document(applied.document)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                unreadable[applied.service] = f"the model in the database can't be read: {error!r}"
+        return models, unreadable
 
     @staticmethod
     def _model_to_serve(

@@ -46,6 +46,13 @@ API_OPTIONS = [
         min=1024,
         help="Largest request body, in bytes; a larger one is answered with 413.",
     ),
+    cfg.IntOpt(
+        "max_bulk",
+        default=1000,
+        min=1,
+        max=100_000,
+        help="Most objects that one request creates; they share a transaction, which others wait for.",
+    ),
     cfg.FloatOpt(
         "bind_timeout",
         default=8.0,
@@ -98,6 +105,7 @@ class Settings:
     public_url: str | None
     max_limit: int
     max_body: int
+    max_bulk: int
     bind_timeout: float
     database_url: str
 
@@ -127,6 +135,7 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
         public_url=conf.api.public_url.rstrip("/") if conf.api.public_url else None,
         max_limit=conf.api.max_limit,
         max_body=conf.api.max_body,
+        max_bulk=conf.api.max_bulk,
         bind_timeout=conf.api.bind_timeout,
         database_url=conf.database.connection,
     )

@@ -2,89 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-from gluon.particle.queries import filtered_attribute
-from gluon.particle.spelling import did_you_mean
-from gluon.particle.validators import InvalidBody
-from gluon.proton.documents import SERVER_FIELDS
 from gluon.proton.errors import Forbidden, MalformedRequest, Wrong
 from gluon.proton.identity import Identity
-from gluon.proton.operations import Operations, Row, Target
+from gluon.proton.listing import ListRequest
+from gluon.proton.operations import Operations, Target
 from gluon.proton.registry import HostedObject, Proton
 from gluon.store.database import Database, Transaction
-from gluon.store.paging import MarkerNotFound, Page, PageQuery, Sort
-
-LIST_PARAMETERS = ("limit", "marker", "sort_key", "sort_dir", "fields")
-
-
-@dataclass(frozen=True, slots=True)
-class ListRequest:
-    """What a list request asks for, checked against the model."""
-
-    limit: int
-    marker: Any = None
-    sort: tuple[Sort, ...] = ()
-    filters: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    fields: tuple[str, ...] = ()
-
-
-def list_request(hosted: HostedObject, pairs: tuple[tuple[str, str], ...], max_limit: int) -> ListRequest:
-    """Check the query of a list request; raises MalformedRequest with everything that is wrong in it."""
-    wrong: list[Wrong] = []
-    limit, marker = max_limit, None
-    sort_keys: list[str] = []
-    sort_directions: list[str] = []
-    filters: dict[str, list[Any]] = {}
-    fields: list[str] = []
-    shown = (*hosted.api.attributes, *SERVER_FIELDS)
-    for name, text in pairs:
-        if name == "limit":
-            if text.isascii() and text.isdigit() and int(text[:20]) > 0:
-                limit = min(int(text[:20]), max_limit)
-            else:
-                wrong.append(Wrong(name, "must be an integer from 1 up"))
-        elif name == "marker":
-            marker = hosted.validator.key_from_path(text)
-            if marker is None:
-                wrong.append(Wrong(name, f"must be the {hosted.api.key} of the last object of a page"))
-        elif name == "sort_key":
-            sort_keys += text.split(",")
-        elif name == "sort_dir":
-            sort_directions += text.split(",")
-        elif name == "fields":
-            fields += [part for part in text.split(",") if part]
-        elif (attribute := filtered_attribute(name)) is not None:
-            try:
-                filters.setdefault(attribute, []).append(hosted.validator.parse_query(attribute, text))
-            except InvalidBody as error:
-                known = did_you_mean(name, (*hosted.api.attributes, *LIST_PARAMETERS))
-                unknown = attribute not in hosted.api.attributes
-                message = f"unknown query parameter{known}" if unknown else error.errors[0].message
-                wrong.append(Wrong(name, message))
-        else:
-            wrong.append(Wrong(name, "unknown query parameter"))
-    wrong += [
-        Wrong(parameter, f"there is no attribute {name!r}{did_you_mean(name, shown)}")
-        for parameter, names in (("sort_key", sort_keys), ("fields", fields))
-        for name in names
-        if name not in shown
-    ]
-    wrong += [Wrong("sort_dir", "must be asc or desc") for d in sort_directions if d not in ("asc", "desc")]
-    if len(sort_directions) > max(1, len(sort_keys)):
-        wrong.append(Wrong("sort_dir", "is given more often than sort_key"))
-    if wrong:
-        raise MalformedRequest("the query has wrong parameters", wrong)
-    sort_keys = sort_keys or [hosted.api.key]
-    directions = [*sort_directions, *["asc"] * len(sort_keys)]
-    return ListRequest(
-        limit=limit,
-        marker=marker,
-        sort=tuple((name, d == "desc") for name, d in zip(sort_keys, directions, strict=False)),
-        filters={name: tuple(values) for name, values in filters.items()},
-        fields=tuple(fields),
-    )
+from gluon.store.paging import MarkerNotFound, Page, PageQuery, Row
 
 
 class Reads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gluon.model.model import Attribute
@@ -23,15 +23,17 @@ async def missing_references(
     proton: Proton,
     hosted: HostedObject,
     values: Mapping[str, Any],
+    together: Collection[Any] = (),
 ) -> list[Wrong]:
     """Every reference in `values` to what doesn't exist or what the caller may not see.
 
-    Looked up in the transaction that relies on it.
+    Looked up in the transaction that relies on it. `together` are the keys of objects of the same type that
+    are created in the same transaction: they may refer to each other in any order, and to themselves.
     """
     wrong = []
     for attribute in hosted.api.references:
         value = values.get(attribute.name)
-        if value is None:
+        if value is None or (hosted.api.name in attribute.refers_to and value in together):
             continue
         target = await _target(tx, proton, attribute, value)
         row = await target.repository.get(tx, value) if target is not None else None

@@ -10,7 +10,7 @@ from gluon.proton.documents import Entry, EtcdDocuments
 from gluon.proton.errors import Conflict, Forbidden, Unprocessable, Wrong
 from gluon.proton.identity import Identity
 from gluon.proton.managers import Refused
-from gluon.proton.references import described
+from gluon.proton.references import REFERRERS_SHOWN, described
 from gluon.proton.registry import HostedObject, Proton
 from gluon.store.database import Transaction
 
@@ -42,12 +42,14 @@ class Removal:
         the caller may not delete.
         """
         key = row[hosted.api.key]
-        if hosted.role is Role.INTERFACE and key == row["port_id"]:
-            raise Conflict("the default interface of a port comes and goes with its port")
         doomed = await self._doomed(tx, proton, _Doomed(hosted, key), cascade)
+        await self._check_default_interfaces(tx, proton, doomed)
         entries: list[Entry] = []
+        ports = {item.key for item in doomed if item.hosted.role is Role.PORT}
         for item in doomed:
-            await self._check(tx, identity, proton, item)
+            # The default interface came without being asked for, and goes so.
+            if item.hosted.role is not Role.INTERFACE or item.key not in ports:
+                await self._check(tx, identity, proton, item)
             await item.hosted.repository.delete(tx, item.key)
             entries += self._documents.removed(item.hosted, item.key)
         return entries
@@ -70,7 +72,9 @@ class Removal:
                 continue
             visited.add((item.hosted.api.name, item.key))
             waiting.append((item, True))
-            for referrer in await item.hosted.repository.referrers(tx, item.key):
+            # To refuse needs no more of them than are shown; a cascade needs them all.
+            limit = None if cascade else REFERRERS_SHOWN + 1
+            for referrer in await item.hosted.repository.referrers(tx, item.key, limit):
                 hosted, key = proton.objects[referrer.object], referrer.key
                 if (hosted.api.name, key) in visited:
                     continue
@@ -82,12 +86,29 @@ class Removal:
                     continue
                 waiting.append((_Doomed(hosted, key), False))
         if in_the_way:
+            many = len(in_the_way) > REFERRERS_SHOWN
+            count = f"over {REFERRERS_SHOWN}" if many else str(len(in_the_way))
             raise Conflict(
-                f"{len(in_the_way)} other object(s) still refer to this {first.hosted.api.api_name}; "
-                "delete them first, or ask for ?cascade=true",
+                f"other objects ({count}) still refer to it: delete those first, or all of it with cascade",
                 described(proton, in_the_way),
             )
         return doomed
+
+    @staticmethod
+    async def _check_default_interfaces(tx: Transaction, proton: Proton, doomed: list[_Doomed]) -> None:
+        """Raises Conflict if a port would be left without its default interface."""
+        if proton.model.port is None:
+            return
+        ports = proton.objects[proton.model.port.name]
+        going = {item.key for item in doomed if item.hosted is ports}
+        for item in doomed:
+            if item.hosted.role is not Role.INTERFACE or item.key in going:
+                continue
+            if await ports.repository.get(tx, item.key) is not None:
+                raise Conflict(
+                    f"{item.hosted.api.api_name} {item.key} is the default one of a port, and comes and goes "
+                    f"with it: delete {ports.api.api_name} {item.key}",
+                )
 
     async def _check(self, tx: Transaction, identity: Identity, proton: Proton, item: _Doomed) -> None:
         stored = await item.hosted.repository.get(tx, item.key, lock=True)

@@ -15,12 +15,12 @@ from gluon.etcd.version import parse_version, version_problem
 from gluon.model.catalog import load_catalog
 from gluon.proton.answer import Answer
 from gluon.proton.answers import AnswerWatcher, BindWaits, WaitingBind
-from gluon.proton.binder import Binder
+from gluon.proton.binder import Binder, PendingBind
 from gluon.proton.documents import EtcdDocuments
 from gluon.proton.health import Health
 from gluon.proton.hosting import Hosted, Hosting
 from gluon.proton.identity import AuthStrategy, NoAuth
-from gluon.proton.operations import Operations, Row
+from gluon.proton.operations import Operations
 from gluon.proton.options import Settings
 from gluon.proton.presence import Presence
 from gluon.proton.reads import Reads
@@ -29,6 +29,7 @@ from gluon.proton.relay import Relay
 from gluon.proton.web.app import AsgiApp, make_app
 from gluon.store.database import DatabaseError, Transaction, open_database
 from gluon.store.outbox import Outbox
+from gluon.store.paging import Row
 
 _log = logging.getLogger(__name__)
 
@@ -49,15 +50,17 @@ class ProtonServer:
         self._keys = Keys(settings.etcd_prefix)
         self._etcd = Etcd([settings.etcd_endpoint])
         self._database = open_database(settings.database_url)
-        outbox = Outbox(self._database.dialect)
+        self._outbox = outbox = Outbox(self._database.dialect)
         documents = EtcdDocuments(self._keys, self.public_url)
         self._hosting = Hosting(conf, self._database, outbox, self._keys)
         waits = BindWaits()
         self._operations = Operations(self._database, outbox, documents)
+        self._binder = Binder(self._operations, waits, settings.bind_timeout)
         self._relay = Relay(self._database, outbox, self._etcd, self._keys)
         self._answers = AnswerWatcher(self._etcd, self._keys, waits, self._take_answer, self._waiting_binds)
         self._presence = Presence(self._etcd, self._keys, self._registry().digests())
         self._tasks: list[asyncio.Task[None]] = []
+        self._leftovers: asyncio.Task[None] | None = None
         self._stopping = False
         self.broken = asyncio.Event()
         """Set when a part that should run for as long as the server does has ended."""
@@ -67,7 +70,7 @@ class ProtonServer:
             auth=auth or NoAuth(),
             registry=self._registry,
             reads=Reads(self._database, self._operations),
-            binder=Binder(self._operations, waits, settings.bind_timeout),
+            binder=self._binder,
             health=Health(
                 {
                     "database": self._database_health,
@@ -91,6 +94,9 @@ class ProtonServer:
         catalog = load_catalog(self._settings.models_dir)
         self._hosted = await self._hosting.host(catalog, self._settings.services)
         self._presence.publish(self._registry().digests())
+        # Left by a server that was killed: the requests are gone that would have noted that time is up.
+        left = await self._pending_binds()
+        self._leftovers = asyncio.create_task(self._binder.give_up_on(left)) if left else None
         for part in (self._answers, self._relay, self._presence):
             task = asyncio.create_task(part.run(), name=type(part).__name__)
             task.add_done_callback(self._part_ended)
@@ -101,6 +107,9 @@ class ProtonServer:
         self._stopping = True
         for part in (self._presence, self._relay, self._answers):
             part.stop()
+        if self._leftovers is not None:
+            self._leftovers.cancel()
+            await asyncio.wait((self._leftovers,))
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._database.close()
@@ -122,27 +131,39 @@ class ProtonServer:
             return None
         return proton.objects[proton.model.port.name]
 
-    async def _take_answer(self, service: str, port_id: str, answer: Answer) -> Row | None:
+    async def _take_answer(self, service: str, object_name: str, port_id: str, answer: Answer) -> Row | None:
         hosted = self._port_object(service)
-        return await self._operations.take_answer(hosted, port_id, answer) if hosted is not None else None
+        if hosted is None or hosted.api.name != object_name:
+            return None
+        return await self._operations.take_answer(hosted, port_id, answer)
+
+    def _port_objects(self) -> list[HostedObject]:
+        found = [self._port_object(service) for service in self._registry().protons]
+        return [hosted for hosted in found if hosted is not None]
 
     async def _waiting_binds(self) -> Collection[WaitingBind]:
         async def work(tx: Transaction) -> list[WaitingBind]:
-            found: list[WaitingBind] = []
-            for service in self._registry().protons:
-                hosted = self._port_object(service)
-                if hosted is not None:
-                    found += [WaitingBind(service, *bind) for bind in await hosted.ports.unanswered(tx)]
-            return found
+            return [
+                WaitingBind(hosted.model.service, *bind)
+                for hosted in self._port_objects()
+                for bind in await hosted.ports.unanswered(tx)
+            ]
+
+        return await self._database.read(work)
+
+    async def _pending_binds(self) -> list[PendingBind]:
+        async def work(tx: Transaction) -> list[PendingBind]:
+            return [
+                PendingBind(hosted, *bind)
+                for hosted in self._port_objects()
+                for bind in await hosted.ports.pending(tx)
+            ]
 
         return await self._database.read(work)
 
     async def _database_health(self) -> dict[str, Any]:
-        async def work(tx: Transaction) -> None:
-            return None
-
         try:
-            await self._database.read(work)
+            await self._database.read(self._outbox.depth)
         except DatabaseError as error:
             return {"status": "failing", "reason": str(error)}
         return {"status": "ok"}

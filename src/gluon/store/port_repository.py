@@ -1,9 +1,8 @@
 """The rows of a model's port object, with the answers to binds.
 
-A bind state of NULL means that no bind was ever asked for, `unbound` that the last one was taken back,
-`pending` that one is under way, `timed_out` that whoever waited gave up while an answer is still welcome,
-`answered` and `refused` that the answer is stored. Every answer and every end of a wait is one UPDATE
-that names the bind it is of, so any number of servers may try, and one succeeds.
+The states of a bind are those of `BindState`; NULL means that none was ever asked for. Every answer and
+every end of a wait is one UPDATE that names the bind it is of, so any number of servers may try, and one
+succeeds.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from gluon.model.model import Role
-from gluon.particle.tables import BIND_ID, BIND_STATE, REVISION_NUMBER, UPDATED_AT
+from gluon.particle.tables import BIND_ID, BIND_STATE, REVISION_NUMBER, UPDATED_AT, BindState
 from gluon.store.database import Transaction
 from gluon.store.paging import Row
 from gluon.store.repository import ObjectRepository
@@ -24,19 +23,14 @@ from gluon.store.schema import AWAITS_ANSWER, ServiceSchema
 from gluon.store.statement import Statement, compile_statement
 from gluon.store.timestamps import utc_now
 
-PENDING = "pending"
-TIMED_OUT = "timed_out"
-ANSWERED = "answered"
-REFUSED = "refused"
-
-_IS_PENDING = "('pending')"
+_IS_PENDING = f"('{BindState.PENDING}')"
 
 
 class PortRepository(ObjectRepository):
     """A repository of ports, which also settles their binds."""
 
     async def take_answer(
-        self, tx: Transaction, port_id: str, bind_id: str, changes: Mapping[str, Any], state: str
+        self, tx: Transaction, port_id: str, bind_id: str, changes: Mapping[str, Any], state: BindState
     ) -> Row | None:
         """Store the answer to a bind if the port still has that bind_id and no answer.
 
@@ -52,11 +46,15 @@ class PortRepository(ObjectRepository):
 
         Returns the row with these attributes changed, or None when that bind is not pending.
         """
-        return await self._settle(tx, _IS_PENDING, port_id, bind_id, changes, TIMED_OUT)
+        return await self._settle(tx, _IS_PENDING, port_id, bind_id, changes, BindState.TIMED_OUT)
 
     async def unanswered(self, tx: Transaction) -> list[tuple[str, str]]:
         """Port id and bind_id of all ports that would still take an answer, timed out or not."""
         return [(port_id, bind_id) for port_id, bind_id in await tx.fetch(self._unanswered)]
+
+    async def pending(self, tx: Transaction) -> list[tuple[str, str]]:
+        """Port id and bind_id of all ports whose bind is neither answered nor timed out."""
+        return [(port_id, bind_id) for port_id, bind_id in await tx.fetch(self._pending)]
 
     async def _settle(
         self,
@@ -65,12 +63,12 @@ class PortRepository(ObjectRepository):
         port_id: str,
         bind_id: str,
         changes: Mapping[str, Any],
-        state: str,
+        state: BindState,
     ) -> Row | None:
         names = tuple(changes)
         statement = self._shapes.get(("settle", allowed, names), lambda: self._compile_settle(names, allowed))
         parameters = {f"c_{name}": value for name, value in changes.items()}
-        parameters |= {"key": port_id, "bind_id": bind_id, "state": state, "now": utc_now()}
+        parameters |= {"key": port_id, "bind_id": bind_id, "state": state.value, "now": utc_now()}
         return await self.get(tx, port_id) if await tx.execute(statement, parameters) else None
 
     def _compile_settle(self, names: Sequence[str], allowed: str) -> Statement:
@@ -91,11 +89,17 @@ class PortRepository(ObjectRepository):
 
     @cached_property
     def _unanswered(self) -> Statement:
+        return self._compile_binds(AWAITS_ANSWER)
+
+    @cached_property
+    def _pending(self) -> Statement:
+        return self._compile_binds(_IS_PENDING)
+
+    def _compile_binds(self, states: str) -> Statement:
         state = self._stored.columns[BIND_STATE]
-        chosen = sa.select(self._stored.key, self._stored.columns[BIND_ID]).where(
-            state.op("IN")(sa.literal_column(AWAITS_ANSWER))
-        )
-        return compile_statement(chosen.order_by(self._stored.key), self._dialect)
+        chosen = sa.select(self._stored.key, self._stored.columns[BIND_ID])
+        chosen = chosen.where(state.op("IN")(sa.literal_column(states))).order_by(self._stored.key)
+        return compile_statement(chosen, self._dialect)
 
 
 def repositories(schema: ServiceSchema, dialect: Dialect) -> Mapping[str, ObjectRepository]:

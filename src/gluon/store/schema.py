@@ -11,7 +11,15 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gluon.model.model import Model
-from gluon.particle.tables import BIND_STATE, Column, ColumnType, ForeignKey, ObjectTable, table_for
+from gluon.particle.tables import (
+    BIND_STATE,
+    BindState,
+    Column,
+    ColumnType,
+    ForeignKey,
+    ObjectTable,
+    table_for,
+)
 from gluon.store import system_tables
 from gluon.store.applied import AppliedModels
 from gluon.store.database import Database, DatabaseError, Transaction
@@ -24,7 +32,7 @@ IDENTITIES = ":identities"
 AlsoInstall: TypeAlias = Callable[[Transaction, Model], Awaitable[None]]
 """What else belongs into the transaction that makes a model's tables."""
 
-AWAITS_ANSWER = "('pending', 'timed_out')"
+AWAITS_ANSWER = f"('{BindState.PENDING}', '{BindState.TIMED_OUT}')"
 """The bind states in which a port still takes an answer, as SQL; an index holds just those ports."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from gluon.proton.identity import AuthStrategy
 from gluon.proton.options import Settings
 from gluon.proton.reads import Reads
 from gluon.proton.web import problems
+from gluon.proton.web.connection import RequestCutShort, whole_or_refused
 from gluon.proton.web.objects import Collection, Item
 from gluon.proton.web.places import CurrentRegistry
 from gluon.proton.web.requests import QueryString, RequestContext
@@ -41,7 +43,7 @@ def make_app(
     app: App[Any, Any] = App(middleware=[RequestContext(auth, public_url)])
     app.req_options.strip_url_path_trailing_slash = True
     problems.install(app)
-    collection = Collection(registry, reads, binder, settings.max_limit, settings.max_body)
+    collection = Collection(registry, reads, binder, settings)
     item = Item(registry, reads, binder, settings.max_body)
     status = ObjectStatus(registry, reads, etcd, keys)
     version = "/proton/{service}/{version}"
@@ -77,7 +79,7 @@ class HealthCheck:
 
 
 def _with_raw_paths(app: AsgiApp) -> AsgiApp:
-    """Route by the path as it was sent, and HEAD as GET.
+    """Route by the path as it was sent, and HEAD as GET; refuse requests that end too early.
 
     An identifying key may hold a `/`, which stands percent-encoded in the path; routing the decoded path
     would cut such a key in two. The handlers decode the segments.
@@ -91,6 +93,8 @@ def _with_raw_paths(app: AsgiApp) -> AsgiApp:
             if scope["method"] == "HEAD":
                 # RFC 9110 section 9.3.2: as GET, without the content, which the HTTP server leaves out.
                 scope["method"] = "GET"
-        await app(scope, receive, send)
+            receive = whole_or_refused(receive)
+        with suppress(RequestCutShort):
+            await app(scope, receive, send)
 
     return application

@@ -10,14 +10,16 @@ from falcon.asgi import Request, Response
 
 from gluon.particle.texts import text_of_key
 from gluon.proton.binder import Binder
-from gluon.proton.documents import SERVER_FIELDS, object_document
-from gluon.proton.errors import MalformedRequest, PreconditionFailed, Wrong
-from gluon.proton.operations import Row, Target
-from gluon.proton.reads import Reads, list_request
+from gluon.proton.documents import object_document
+from gluon.proton.errors import MalformedRequest, PreconditionFailed, Unprocessable, Wrong
+from gluon.proton.listing import chosen_fields, list_request
+from gluon.proton.operations import Target
+from gluon.proton.options import Settings
+from gluon.proton.reads import Reads
 from gluon.proton.registry import HostedObject
 from gluon.proton.web.places import CurrentRegistry, Place, find_place
 from gluon.proton.web.requests import QueryString, etag, json_body, none_match, precondition
-from gluon.store.paging import Page
+from gluon.store.paging import Page, Row
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,20 +27,17 @@ _encode = msgspec.json.Encoder().encode
 class Collection:
     """GET lists, POST creates: one object, or `{"<plural>": [...]}` all or nothing."""
 
-    def __init__(
-        self, registry: CurrentRegistry, reads: Reads, binder: Binder, max_limit: int, max_body: int
-    ) -> None:
+    def __init__(self, registry: CurrentRegistry, reads: Reads, binder: Binder, settings: Settings) -> None:
         self._registry = registry
         self._reads = reads
         self._binder = binder
-        self._max_limit = max_limit
-        self._max_body = max_body
+        self._settings = settings
 
     async def on_get(self, req: Request, resp: Response, **segments: str) -> None:
         """A page of the collection."""
         place = find_place(self._registry(), **segments)
         query = QueryString.of(req)
-        request = list_request(place.hosted, query.pairs, self._max_limit)
+        request = list_request(place.hosted, query.pairs, self._settings.max_limit)
         page = await self._reads.page(
             req.context.identity, place.proton, place.hosted, request, place.parent_key
         )
@@ -54,12 +53,15 @@ class Collection:
         """Create; 201 with the stored object or objects."""
         place = find_place(self._registry(), **segments)
         QueryString.of(req).allow()
-        body = await json_body(req, self._max_body)
+        body = await json_body(req, self._settings.max_body)
         plural = place.hosted.api.plural
         bulk = isinstance(body, dict) and isinstance(body.get(plural), list)
         if bulk and len(body) > 1:
             others = [Wrong(name, f"stands beside {plural!r}") for name in body if name != plural]
             raise MalformedRequest(f"a bulk create holds {plural!r} alone", others)
+        if bulk and len(body[plural]) > self._settings.max_bulk:
+            most = f"holds {len(body[plural])} objects; one request creates at most {self._settings.max_bulk}"
+            raise Unprocessable([Wrong(plural, most)])
         rows = await self._binder.create(
             req.context.identity,
             place.proton,
@@ -91,17 +93,13 @@ class Item:
         place = find_place(self._registry(), **segments)
         query = QueryString.of(req)
         query.allow("fields")
-        fields = query.names("fields")
-        unknown = [n for n in fields if n not in place.hosted.api.attributes and n not in SERVER_FIELDS]
-        if unknown:
-            wrong = [Wrong("fields", f"there is no attribute {name!r}") for name in unknown]
-            raise MalformedRequest("the query has wrong parameters", wrong)
+        fields = chosen_fields(place.hosted, query.pairs)
         row = await self._reads.get(req.context.identity, place.proton, place.hosted, _target(req, place))
         if none_match(req, row["revision_number"]):
             resp.status = 304
             resp.set_header("ETag", etag(row["revision_number"]))
             return
-        _show(resp, place.hosted, row, tuple(fields))
+        _show(resp, place.hosted, row, fields)
 
     async def on_put(self, req: Request, resp: Response, **segments: str) -> None:
         """Change what the body gives and nothing else; null clears."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gluon.particle.spelling import did_you_mean
 from gluon.proton.errors import NotFound
 from gluon.proton.registry import HostedObject, Proton, Registry
 from gluon.proton.web.requests import decoded
@@ -36,7 +37,11 @@ def find_proton(registry: Registry, service: str, version: str) -> Proton:
     """The Proton that a path names; raises NotFound."""
     proton = registry.find(decoded(service), decoded(version))
     if proton is None:
-        raise NotFound(f"there is no service {decoded(service)} in version {decoded(version)}")
+        name, version_id = decoded(service), decoded(version)
+        versions = registry.protons.get(name)
+        if versions is None:
+            raise NotFound(f"there is no service {name!r}{did_you_mean(name, registry.protons)}")
+        raise NotFound(f"{name} has no version {version_id!r}; it has {', '.join(versions)}")
     return proton
 
 
@@ -53,13 +58,14 @@ def find_place(
     proton = find_proton(registry, service, version)
     hosted = proton.by_plural.get(decoded(plural))
     if hosted is None:
-        raise NotFound(f"{proton.model.service} has no {decoded(plural)}")
+        name = decoded(plural)
+        raise NotFound(f"{proton.model.service} has no {name!r}{did_you_mean(name, proton.by_plural)}")
     if child is None:
         return Place(proton, hosted, key=None if key is None else _key(hosted, key))
     assert key is not None
     children = proton.child(hosted, decoded(child))
     if children is None:
-        raise NotFound(f"{hosted.api.plural} have no {decoded(child)}")
+        raise NotFound(f"{hosted.api.plural} have no {decoded(child)!r}")
     return Place(
         proton,
         children,

@@ -21,7 +21,7 @@ from gluon.proton.errors import (
     Unprocessable,
 )
 from gluon.proton.identity import Unauthenticated
-from gluon.store.database import DatabaseUnavailable
+from gluon.store.database import ConstraintViolation, DatabaseUnavailable, InvalidValue
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1
@@ -48,10 +48,12 @@ def install(app: App[Any, Any]) -> None:
     app.add_error_handler(RequestError, _request_error)
     app.add_error_handler(Unauthenticated, _unauthenticated)
     app.add_error_handler(DatabaseUnavailable, _database_unavailable)
+    app.add_error_handler(ConstraintViolation, _constraint_violation)
+    app.add_error_handler(InvalidValue, _invalid_value)
 
 
-def answer(req: Request, resp: Response, status: int, detail: str, **further: Any) -> None:
-    """Fill the response with a problem document; `further` members that are empty are left out."""
+def problem_document(status: int, detail: str, request_id: str, **further: Any) -> dict[str, Any]:
+    """The body of a problem (RFC 9457); `further` members that are empty are left out."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": falcon.code_to_http_status(status).partition(" ")[2],
@@ -59,7 +61,13 @@ def answer(req: Request, resp: Response, status: int, detail: str, **further: An
         "detail": detail,
     }
     document.update({name: value for name, value in further.items() if value})
-    document["request_id"] = req.context.request_id
+    document["request_id"] = request_id
+    return document
+
+
+def answer(req: Request, resp: Response, status: int, detail: str, **further: Any) -> None:
+    """Fill the response with a problem document."""
+    document = problem_document(status, detail, req.context.request_id, **further)
     resp.status = status
     resp.content_type = MEDIA_TYPE
     resp.data = msgspec.json.encode(document)
@@ -99,6 +107,17 @@ async def _database_unavailable(
     _log.error("request %s: the database can't be used: %s", req.context.request_id, error)
     resp.set_header("Retry-After", str(RETRY_AFTER))
     answer(req, resp, 503, "the database can't be used at the moment; nothing was changed")
+
+
+async def _constraint_violation(
+    req: Request, resp: Response, error: ConstraintViolation, params: dict[str, Any]
+) -> None:
+    # What an operation doesn't foresee: a manager's doing, or another server's at the same time.
+    answer(req, resp, 409, f"the database refuses the change: {error}")
+
+
+async def _invalid_value(req: Request, resp: Response, error: InvalidValue, params: dict[str, Any]) -> None:
+    answer(req, resp, 422, f"the database can't hold a value: {error}")
 
 
 async def _falcon_error(

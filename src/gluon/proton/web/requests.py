@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,14 @@ from falcon.asgi import Request, Response
 from gluon.particle.spelling import did_you_mean
 from gluon.proton.errors import BodyTooLarge, MalformedRequest, Wrong
 from gluon.proton.identity import AuthStrategy
+from gluon.proton.listing import QueryPairs
 from gluon.proton.operations import Precondition
 
 OPEN_PATHS = frozenset({"/healthcheck"})
 """Paths that anyone may ask for: a load balancer has no credentials."""
+
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(:(?P<port>[0-9]{0,5}))?")
+_HIGHEST_PORT = 65535
 
 
 class RequestContext:
@@ -30,10 +35,21 @@ class RequestContext:
     async def process_request(self, req: Request, resp: Response) -> None:
         """Called by Falcon before routing; raises Unauthenticated."""
         req.context.request_id = f"req-{uuid4()}"
-        req.context.base_url = self._public_url or req.prefix
+        req.context.base_url = self._public_url or _called(req)
         resp.set_header("X-Openstack-Request-Id", req.context.request_id)
         if req.path not in OPEN_PATHS:
             req.context.identity = await self._auth.identify(req.headers)
+
+
+def _called(req: Request) -> str:
+    """The server's root as the client called it; raises MalformedRequest for a Host that is none.
+
+    Links and pages are made with it, so it must be what RFC 9110 section 4.2 calls an authority.
+    """
+    found = _AUTHORITY.fullmatch(req.netloc)
+    if found is None or int(found["port"] or 0) > _HIGHEST_PORT:
+        raise MalformedRequest("the Host header is not the name or address of a server")
+    return str(req.prefix)
 
 
 async def json_body(req: Request, max_body: int) -> Any:
@@ -41,6 +57,9 @@ async def json_body(req: Request, max_body: int) -> Any:
     content_type = (req.content_type or "application/json").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise MalformedRequest(f"the body must be application/json, not {content_type}")
+    encoding = (req.get_header("Content-Encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        raise MalformedRequest(f"the body must be sent as it is, not with Content-Encoding: {encoding}")
     raw = bytearray()
     async for chunk in req.stream:
         raw += chunk
@@ -50,7 +69,9 @@ async def json_body(req: Request, max_body: int) -> Any:
         raise MalformedRequest("the request has no body; it must be a JSON document")
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if b"\\ud" in raw.lower():
+            raise MalformedRequest("the body is not JSON: it may hold half of a surrogate pair") from error
         raise MalformedRequest(f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise MalformedRequest("the body is nested too deeply") from error
@@ -93,7 +114,7 @@ def _revisions(tags: Iterable[str]) -> Iterable[int]:
 class QueryString:
     """The parameters of a request, in order, with repetitions."""
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: QueryPairs
 
     @classmethod
     def of(cls, req: Request) -> QueryString:
@@ -124,16 +145,6 @@ class QueryString:
         if texts[-1] in ("false", "0"):
             return False
         raise MalformedRequest("the query has a wrong parameter", [Wrong(name, "must be true or false")])
-
-    def names(self, parameter: str) -> list[str]:
-        """The names that a parameter lists, by repetition or with commas."""
-        return [
-            name.strip()
-            for key, text in self.pairs
-            if key == parameter
-            for name in text.split(",")
-            if name.strip()
-        ]
 
 
 def decoded(segment: str) -> str:

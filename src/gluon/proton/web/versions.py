@@ -128,13 +128,14 @@ class Docs:
 
     def __init__(self, registry: CurrentRegistry) -> None:
         self._registry = registry
+        self._rendered = lru_cache(maxsize=64)(_render_docs)
 
     async def on_get(self, req: Request, resp: Response, service: str, version: str) -> None:
         """The page."""
         QueryString.of(req).allow()
         proton = find_proton(self._registry(), service, version)
         resp.content_type = "text/html; charset=utf-8"
-        resp.text = docs_page(proton.model, req.context.base_url)
+        resp.data = self._rendered(_ByDigest(proton), req.context.base_url)
 
 
 def version_document(base_url: str, proton: Proton) -> dict[str, Any]:
@@ -166,3 +167,7 @@ class _ByDigest:
 
 def _render_openapi(proton: _ByDigest, base_url: str) -> bytes:
     return _encode(openapi_document(proton.model, base_url))
+
+
+def _render_docs(proton: _ByDigest, base_url: str) -> bytes:
+    return docs_page(proton.model, base_url).encode()

@@ -1,0 +1,63 @@
+"""One connection to a client, where HTTP ends before the application begins."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gluon.proton.errors import MalformedRequest
+from gluon.proton.web.problems import problem_document
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's, which answers what isn't HTTP with a problem document like any other wrong request."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what can't be read as HTTP, and close the connection: where it goes on is unknown."""
+        request_id = f"req-{uuid4()}"
+        body = msgspec.json.encode(problem_document(400, "this is not a request of HTTP/1.1", request_id))
+        head = (
+            "HTTP/1.1 400 Bad Request\r\n"
+            "content-type: application/problem+json\r\n"
+            f"x-openstack-request-id: {request_id}\r\n"
+            f"content-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A client may offer another protocol, and a server may go on in HTTP/1.1 (RFC 9110, section 7.8)."""
+
+
+class RequestCutShort(MalformedRequest):
+    """The connection ended before the request's body did; nobody is there to hear of it."""
+
+    def __init__(self) -> None:
+        super().__init__("the connection ended before the request's body did")
+
+
+def whole_or_refused(receive: Receive) -> Receive:
+    """Messages of a request as they come; raises RequestCutShort where it ends before its body does.
+
+    Without this, the application would take what came of the body for all of it, and a client that died
+    while it was sending could leave an object that it never described.
+    """
+    is_whole = False
+
+    async def received() -> dict[str, Any]:
+        nonlocal is_whole
+        message = await receive()
+        if message["type"] == "http.request":
+            is_whole = not message.get("more_body", False)
+        elif not is_whole:
+            raise RequestCutShort()
+        return message
+
+    return received
