@@ -155,8 +155,8 @@ class Relay:
             reasons.append(f"changes wait for {state.oldest_age:.0f} s to reach etcd")
         if state.set_aside:
             reasons.append(
-                f"etcd refuses {state.set_aside} changes, and {state.waiting} wait behind them: "
-                "see gluon_outbox_set_aside"
+                f"etcd refuses {_count(state.set_aside, 'change')}, and {state.waiting} more "
+                f"{'waits' if state.waiting == 1 else 'wait'} behind: table gluon_outbox_set_aside says why"
             )
         if counters.histories_lost:
             reasons.append("etcd was wiped or restored: it lacks what was written before")
@@ -334,3 +334,7 @@ class Relay:
         if self.counters.last_error is None:
             _log.warning("can't relay to etcd, trying again: %s", error)
         self.counters.last_error = str(error)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

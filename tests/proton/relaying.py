@@ -1,0 +1,114 @@
+"""A relay in a process of its own, to be killed or paused.
+
+It says `leader` when it is that, or `etcd has the batch` when it is to stop there. Its arguments:
+database path, etcd URL, prefix of keys, and where it stops doing anything: `removal` (etcd has
+the batch, the database still has its rows) or `never`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gluon.etcd.client import Etcd
+from gluon.etcd.keys import Keys
+from gluon.proton.relay import Relay
+from gluon.store.database import Transaction
+from gluon.store.outbox import Outbox
+from gluon.store.schema import Schema
+from gluon.store.sqlite import SqliteDatabase
+
+
+@dataclass
+class Site:
+    """A database with its outbox, and an etcd with its keys."""
+
+    database: SqliteDatabase
+    outbox: Outbox
+    etcd: Etcd
+    keys: Keys
+
+    def relay(self, lease: int = 2) -> Relay:
+        return Relay(self.database, self.outbox, self.etcd, self.keys, lease=lease)
+
+    def key(self, name: object) -> str:
+        return self.keys.object("test", "Thing", str(name))
+
+    async def commit(self, *changes: tuple[object, bytes | None]) -> None:
+        """One transaction."""
+        entries = [(self.key(name), value) for name, value in changes]
+        await self.database.write(lambda tx: self.outbox.add(tx, entries))
+
+    async def depth(self) -> int:
+        return await self.database.read(self.outbox.depth)
+
+    async def stored(self) -> dict[str, bytes]:
+        """What etcd has, by name."""
+        prefix = self.keys.objects("test", "Thing")
+        listing = await self.etcd.list(prefix)
+        return {item.key.removeprefix(prefix): item.value for item in listing.items}
+
+    async def drained(self, within: float = 30.0) -> None:
+        async with asyncio.timeout(within):
+            while await self.depth():
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def site(path: Path, etcd_url: str, prefix: str) -> AsyncIterator[Site]:
+    database = SqliteDatabase(path)
+    await database.start()
+    await Schema(database).prepare()
+    etcd = Etcd([etcd_url], timeout=2.0)
+    try:
+        yield Site(database, Outbox(database.dialect), etcd, Keys(prefix))
+    finally:
+        await database.close()
+        await etcd.close()
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator[Relay]:
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        await task
+
+
+class DeafOutbox(Outbox):
+    """Never comes back from a removal: where a process can be killed between etcd and the database."""
+
+    async def remove(self, tx: Transaction, ids: Sequence[int]) -> None:
+        if ids:
+            print("etcd has the batch", flush=True)
+            # Nobody ever writes to it.
+            sys.stdin.readline()
+        await super().remove(tx, ids)
+
+
+async def main(path: str, etcd_url: str, prefix: str, stop_at: str) -> None:
+    async with site(Path(path), etcd_url, prefix) as here:
+        if stop_at == "removal":
+            here.outbox = DeafOutbox(here.database.dialect)
+        relay = here.relay()
+        task = asyncio.create_task(relay.run())
+        while not relay.is_leader:
+            await asyncio.sleep(0.01)
+        if stop_at == "never":
+            print("leader", flush=True)
+        # Something new all the time, so that it is always about to write.
+        while not task.done():
+            if stop_at == "never":
+                await here.commit(("child", uuid.uuid4().hex.encode()))
+            await asyncio.sleep(0.005)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,381 @@
+"""The relay, on a real database and a real etcd: in order, exactly once, whoever dies when."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gluon.etcd.client import Etcd, Event
+from proton.relaying import Site, running, site
+from servers.etcd import EtcdServer
+
+
+@pytest.fixture
+async def here(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str) -> AsyncIterator[Site]:
+    async with site(tmp_path / "gluon.sqlite", etcd_server.url, etcd_prefix) as opened:
+        yield opened
+
+
+@contextmanager
+def child(path: Path, etcd_url: str, prefix: str, stop_at: str) -> Iterator[subprocess.Popen[str]]:
+    """A relay in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("relaying.py")), str(path), etcd_url, prefix, stop_at],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": "/usr/bin:/bin"},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def says(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == line
+
+
+async def writes(etcd: Etcd, prefix: str) -> list[Event]:
+    """Every write below a prefix that etcd has ever seen, in order."""
+    until = (await etcd.list(prefix)).revision
+    seen: list[Event] = []
+    # A key behind the end makes the watch say something even when there was no write.
+    await etcd.put(prefix + "end", b"")
+    async with asyncio.timeout(30):
+        async with etcd.watch(prefix, 1) as watch:
+            async for batch in watch:
+                seen += [e for e in batch.events if e.mod_revision <= until]
+                if batch.revision > until:
+                    return seen
+    raise AssertionError("the watch ended")
+
+
+async def eventually(condition: Callable[[], object], within: float = 30.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "this did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+# -- the way of a row ---------------------------------------------------------------------------------------
+
+
+async def test_rows_reach_etcd_and_leave_the_outbox(here: Site) -> None:
+    await here.commit(("a", b"1"), ("b", b"2"))
+    async with running(here.relay()) as relay:
+        await here.drained()
+        await here.commit(("a", None), ("c", b"3"))
+        await here.drained()
+        assert relay.counters.rows == 4
+    assert await here.stored() == {"b": b"2", "c": b"3"}
+
+
+async def test_a_transaction_is_one_revision_in_etcd(here: Site) -> None:
+    async with running(here.relay()):
+        await here.commit(*[(i, b"v") for i in range(100)])
+        await here.drained()
+    events = await writes(here.etcd, here.keys.objects())
+    assert len({event.mod_revision for event in events}) == 1
+
+
+async def test_a_commit_wakes_the_relay(here: Site) -> None:
+    async with running(here.relay()) as relay:
+        await eventually(lambda: relay.is_leader)
+        await here.commit(("warm", b"1"))
+        await here.drained()
+        times = []
+        for i in range(20):
+            before = time.perf_counter()
+            await here.commit(("a", b"%d" % i))
+            while (await here.stored()).get("a") != b"%d" % i:
+                pass
+            times.append(time.perf_counter() - before)
+    # Far below the poll, with room for a machine that is busy with other tests.
+    assert sorted(times)[len(times) // 2] < 0.3
+
+
+async def test_five_thousand_rows_drain_in_order_and_each_is_written_once(here: Site) -> None:
+    for start in range(0, 5000, 100):
+        await here.commit(*[(i, b"%d" % i) for i in range(start, start + 100)])
+    async with running(here.relay()) as relay:
+        await here.drained()
+        assert relay.counters.rows == 5000
+        assert relay.counters.batches <= 60
+    events = await writes(here.etcd, here.keys.objects())
+    assert [int(event.value or b"") for event in events] == list(range(5000))
+
+
+async def test_a_key_that_is_deleted_and_made_anew_is_seen_to_be(here: Site) -> None:
+    async with running(here.relay()):
+        await here.commit(("a", b"old"))
+        await here.drained()
+        await asyncio.gather(here.commit(("a", None)), here.commit(("a", b"new")))
+        await here.drained()
+    assert await here.stored() == {"a": b"new"}
+    # A deletion of what etcd never had is no event; what counts is that the new one was created afresh.
+    found = await here.etcd.get(here.key("a"))
+    assert found is not None and found.version == 1
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.lists(
+        st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=8), min_size=1, max_size=25
+    )
+)
+def test_no_watcher_sees_a_revision_go_back(
+    data: list[list[tuple[int, bool]]],
+    tmp_path_factory: pytest.TempPathFactory,
+    etcd_server: EtcdServer,
+) -> None:
+    async def scenario() -> None:
+        folder = tmp_path_factory.mktemp("relay")
+        async with site(folder / "gluon.sqlite", etcd_server.url, f"/{folder.name}-{id(folder)}") as here:
+            revisions: Counter[int] = Counter()
+            expected: dict[str, bytes] = {}
+            relay = here.relay()
+            async with running(relay):
+                for transaction in data:
+                    changes: dict[int, bytes | None] = {}
+                    for key, deleted in transaction:
+                        revisions[key] += 1
+                        changes[key] = None if deleted else b"%d" % revisions[key]
+                    await here.commit(*changes.items())
+                    expected.update({str(k): v for k, v in changes.items() if v is not None})
+                    for key, value in changes.items():
+                        if value is None:
+                            expected.pop(str(key), None)
+                await here.drained()
+            assert await here.stored() == expected
+            last: defaultdict[str, int] = defaultdict(int)
+            for event in await writes(here.etcd, here.keys.objects()):
+                if event.value is not None:
+                    assert int(event.value) > last[event.key]
+                    last[event.key] = int(event.value)
+
+    asyncio.run(scenario())
+
+
+# -- death --------------------------------------------------------------------------------------------------
+
+
+async def test_a_relay_killed_between_etcd_and_the_database_writes_no_row_twice(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    path = tmp_path / "gluon.sqlite"
+    async with site(path, etcd_server.url, etcd_prefix) as here:
+        await here.commit(*[(i, b"first") for i in range(10)])
+    with child(path, etcd_server.url, etcd_prefix, "removal") as process:
+        await asyncio.to_thread(says, process, "etcd has the batch")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    async with site(path, etcd_server.url, etcd_prefix) as here:
+        assert await here.depth() == 10
+        await here.commit(("last", b"second"))
+        async with running(here.relay()) as relay:
+            await here.drained()
+            assert (relay.counters.recovered, relay.counters.rows) == (10, 1)
+        events = await writes(here.etcd, here.keys.objects())
+    assert Counter(event.key for event in events).most_common(1)[0][1] == 1
+    assert len(events) == 11
+
+
+async def test_a_leader_that_was_paused_writes_nothing_when_it_goes_on(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    with child(tmp_path / "paused.sqlite", etcd_server.url, etcd_prefix, "never") as process:
+        await asyncio.to_thread(says, process, "leader")
+        async with site(tmp_path / "other.sqlite", etcd_server.url, etcd_prefix) as here:
+            process.send_signal(signal.SIGSTOP)
+            async with running(here.relay(lease=2)) as relay:
+                await here.commit(("mine", b"1"))
+                await here.drained()
+                assert relay.is_leader
+                since = (await here.etcd.list(here.keys.objects())).revision
+                process.send_signal(signal.SIGCONT)
+                # It has rows that it would write at once; what it is told instead takes a moment.
+                for i in range(100):
+                    await here.commit(("mine", b"%d" % i))
+                    await asyncio.sleep(0.01)
+                await here.drained()
+                late = [e for e in await writes(here.etcd, here.keys.objects()) if e.mod_revision > since]
+                assert {event.key for event in late} == {here.key("mine")}
+                assert relay.is_leader
+
+
+async def test_a_clean_stop_hands_over_at_once(here: Site) -> None:
+    async with running(here.relay(lease=60)) as first:
+        await eventually(lambda: first.is_leader)
+    async with running(here.relay(lease=60)) as second:
+        await eventually(lambda: second.is_leader, within=10)
+
+
+async def test_a_database_made_anew_loses_nothing_to_the_record_of_the_old_one(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    for name in ("old", "new"):
+        async with site(tmp_path / f"{name}.sqlite", etcd_server.url, etcd_prefix) as here:
+            await here.commit((name, b"1"))
+            async with running(here.relay()):
+                await here.drained()
+            assert name in await here.stored()
+
+
+# -- etcd in trouble ----------------------------------------------------------------------------------------
+
+
+async def test_etcd_away_and_back(tmp_path: Path, own_etcd_server: EtcdServer) -> None:
+    async with site(tmp_path / "gluon.sqlite", own_etcd_server.url, "") as here:
+        async with running(here.relay()) as relay:
+            await here.commit((0, b"0"))
+            await here.drained()
+            own_etcd_server.stop()
+            for i in range(1, 300):
+                await here.commit((i % 50, b"%d" % i))
+            await eventually(lambda: relay.counters.failures > 0 or not relay.is_leader)
+            report = await relay.health()
+            assert report["depth"] == 299
+            own_etcd_server.start()
+            await own_etcd_server.ready()
+            await here.drained()
+            await eventually(lambda: relay.counters.last_error is None)
+            assert (await relay.health())["status"] == "ok"
+        assert await here.stored() == {str(i % 50): b"%d" % i for i in range(250, 300)}
+
+
+async def test_etcd_that_hangs_in_the_middle_leaves_no_row_out_and_writes_none_twice(
+    tmp_path: Path, own_etcd_server: EtcdServer
+) -> None:
+    async with site(tmp_path / "gluon.sqlite", own_etcd_server.url, "") as here:
+        async with running(here.relay(lease=20)) as relay:
+            number = 0
+            for _ in range(2):
+                for _ in range(200):
+                    await here.commit((number, b"v"))
+                    number += 1
+                own_etcd_server.pause()
+                for _ in range(100):
+                    await here.commit((number, b"v"))
+                    number += 1
+                failures = relay.counters.failures
+                await eventually(lambda before=failures: relay.counters.failures > before)
+                own_etcd_server.resume()
+                await here.drained()
+        events = await writes(here.etcd, here.keys.objects())
+    assert [event.key for event in events] == [here.key(i) for i in range(number)]
+
+
+async def test_an_etcd_that_was_wiped_is_written_to_and_spoken_of(
+    tmp_path: Path, own_etcd_server: EtcdServer
+) -> None:
+    told: list[str] = []
+
+    async def lost() -> None:
+        told.append("lost")
+
+    async with site(tmp_path / "gluon.sqlite", own_etcd_server.url, "") as here:
+        relay = here.relay()
+        relay._on_history_lost = lost
+        async with running(relay):
+            for i in range(20):
+                await here.commit(("before", b"%d" % i))
+                await here.drained()
+            own_etcd_server.kill()
+            own_etcd_server.wipe()
+            own_etcd_server.start()
+            await own_etcd_server.ready()
+            await here.commit(("after", b"1"))
+            await here.drained()
+            assert await here.stored() == {"after": b"1"}
+            report = await relay.health()
+    assert told == ["lost"]
+    assert report["status"] == "degraded"
+    assert "wiped or restored" in report["reasons"][0]
+
+
+async def test_a_row_that_etcd_refuses_is_set_aside_and_holds_up_only_its_own_key(here: Site) -> None:
+    for i in range(20):
+        await here.commit((f"before-{i}", b"1"))
+    await here.commit(("poison", b"fine"))
+    await here.commit(("poison", bytes(3 * 1024 * 1024)))
+    for i in range(20):
+        await here.commit((f"after-{i}", b"1"))
+    async with running(here.relay()) as relay:
+        await eventually(lambda: relay.counters.rows == 41)
+        await here.commit(("poison", b"later"), ("beside", b"1"))
+        await eventually(lambda: relay.counters.rows == 42)
+        report = await relay.health()
+        [refused] = await here.database.read(here.outbox.refused)
+        stored = await here.stored()
+        await here.database.write(lambda tx: here.outbox.remove(tx, [refused.id]))
+        await here.drained()
+    names = {f"{when}-{i}" for when in ("before", "after") for i in range(20)} | {"beside", "poison"}
+    assert set(stored) == names
+    assert stored["poison"] == b"fine"
+    assert report["depth"] == 2
+    assert report["status"] == "degraded"
+    assert report["reasons"] == [
+        "etcd refuses 1 change, and 1 more waits behind: table gluon_outbox_set_aside says why"
+    ]
+    assert refused.key == here.key("poison")
+    assert "large" in refused.reason
+    # Once the refused row is gone, those behind it go on.
+    assert (await here.stored())["poison"] == b"later"
+
+
+async def test_a_row_that_etcd_refuses_matters_no_more_once_a_later_one_has_overtaken_it(here: Site) -> None:
+    await here.commit(("a", bytes(3 * 1024 * 1024)))
+    await here.commit(("a", b"small"))
+    async with running(here.relay()) as relay:
+        await here.drained()
+        assert relay.counters.set_aside == 0
+    assert await here.stored() == {"a": b"small"}
+
+
+async def test_an_etcd_that_takes_smaller_transactions_gets_smaller_ones(tmp_path: Path) -> None:
+    server = EtcdServer(tmp_path / "etcd", options=["--max-txn-ops", "16"])
+    server.start()
+    try:
+        await server.ready()
+        async with site(tmp_path / "gluon.sqlite", server.url, "") as here:
+            await here.commit(*[(i, b"%d" % i) for i in range(200)])
+            async with running(here.relay()) as relay:
+                await here.drained()
+                assert relay.counters.set_aside == 0
+            assert len(await here.stored()) == 200
+    finally:
+        server.kill()
+
+
+async def test_an_etcd_without_space_is_like_one_that_is_away(tmp_path: Path) -> None:
+    server = EtcdServer(tmp_path / "etcd", options=["--quota-backend-bytes", str(2 * 1024 * 1024)])
+    server.start()
+    try:
+        await server.ready()
+        async with site(tmp_path / "gluon.sqlite", server.url, "") as here:
+            async with running(here.relay()) as relay:
+                number = 0
+                async with asyncio.timeout(30):
+                    while relay.counters.last_error is None:
+                        await here.commit((number, bytes(400_000)))
+                        number += 1
+                report = await relay.health()
+                assert relay.counters.set_aside == 0
+            assert "space" in report["reasons"][0]
+            assert await here.depth() > 0
+    finally:
+        server.kill()
