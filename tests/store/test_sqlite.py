@@ -449,3 +449,11 @@ async def test_a_full_disk_is_unavailable_and_nothing_is_half_written(family: Sq
     parents, children = rows_by_table(family.path)
     assert acknowledged <= parents
     assert parents == children
+
+
+async def test_other_users_of_the_machine_can_not_read_what_is_stored(
+    family: SqliteDatabase,
+) -> None:
+    await family.write(inserting("a"))
+    for path in family.path.parent.glob(f"{family.path.name}*"):
+        assert not path.stat().st_mode & 0o007, path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from collections.abc import Sequence
@@ -41,6 +42,14 @@ DRIVER_ERRORS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 """What the driver may raise for a statement."""
 
 
+def _create_for_owner(path: Path) -> None:
+    """SQLite itself would make a file that every user of the machine can read, with all tenants' objects."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+    except OSError as error:
+        raise DatabaseUnavailable(f"{path} can not be opened: {error.strerror}") from error
+
+
 def open_connection(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Connection:
     """A connection of ours, for the thread that opens it.
 
@@ -48,6 +57,8 @@ def open_connection(path: Path, *, read_only: bool, busy_timeout: float) -> sqli
     acknowledged survives a power cut, and readers never wait for the writer. `busy_timeout` is how many
     seconds another process (a backup, an administrator's shell) may hold the file before we give up.
     """
+    if not read_only:
+        _create_for_owner(path)
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
         uri=True,
