@@ -148,10 +148,13 @@ async def test_a_paused_etcd_deposes_the_leader_when_its_lease_is_over(
     election = Election(own_etcd, "/leader", b"1", 1)
     async with running(election.run(forever)):
         await eventually(lambda: election.leading)
+        assert election.trouble is None
         own_etcd_server.pause()
         await eventually(lambda: not election.leading)
+        assert election.trouble is not None, "who can't stand for election must say so"
         own_etcd_server.resume()
         await eventually(lambda: election.leading)
+        assert election.trouble is None
 
 
 @pytest.mark.parametrize("wiped", [True, False])

@@ -49,6 +49,11 @@ class Election:
         return self._revision != 0
 
     @property
+    def trouble(self) -> str | None:
+        """Why this candidate can't even stand; None while it leads, or waits for another to go."""
+        return None if self._lease.alive else self._lease.counters.last_error
+
+    @property
     def guard(self) -> Compare:
         """Holds in etcd for this term only: the leader compares it in each of its transactions.
 

@@ -1,4 +1,4 @@
-"""Waiting for what must become true: a check is asked until it holds, and says what it saw if it never does."""
+"""Waiting for what must become true: a check is asked until it holds, and says what it saw if it doesn't."""
 
 from __future__ import annotations
 

@@ -25,9 +25,14 @@ class FeedWatcher:
         self._prefix = keys.objects()
         self._revisions: dict[str, int] = {}
         self._next = 0
+        self.sees = asyncio.Event()
+        """Set when no change can be missed any more."""
 
     async def run(self) -> None:
-        self._next = (await self._etcd.list(self._prefix)).revision + 1
+        listing = await self._etcd.list(self._prefix)
+        self._revisions = {item.key: _revision(item.value) for item in listing.items}
+        self._next = listing.revision + 1
+        self.sees.set()
         while True:
             try:
                 async with self._etcd.watch(self._prefix, self._next) as watch:
@@ -45,12 +50,16 @@ class FeedWatcher:
             if not self._revisions.pop(key, 0):
                 self.complaints.append(f"{key} was deleted twice, or before it was there")
             return
-        revision = msgspec.json.decode(value)["revision_number"]
+        revision = _revision(value)
         if revision <= before:
             self.complaints.append(f"{key} came at revision {revision} after {before}")
         if not before:
             self.created.append(key)
         self._revisions[key] = revision
+
+
+def _revision(value: bytes) -> int:
+    return int(msgspec.json.decode(value)["revision_number"])
 
 
 @asynccontextmanager
@@ -60,6 +69,7 @@ async def watching(url: str, keys: Keys) -> AsyncIterator[FeedWatcher]:
     watcher = FeedWatcher(etcd, keys)
     task = asyncio.create_task(watcher.run())
     try:
+        await watcher.sees.wait()
         yield watcher
         assert not task.done(), f"the watcher has failed: {task.exception()!r}"
         assert not watcher.complaints, watcher.complaints

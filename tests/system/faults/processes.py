@@ -37,6 +37,11 @@ class Program:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def must_run(self) -> None:
+        """RuntimeError, which nobody waits out, when it has ended."""
+        if not self.is_running:
+            raise RuntimeError(f"{self.name} has ended:\n{self.log()[-2000:]}")
+
     def start(self) -> None:
         assert not self.is_running, f"{self.name} is running already"
         with self._log.open("ab") as log:

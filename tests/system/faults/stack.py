@@ -18,7 +18,7 @@ from system.faults.processes import Program
 
 SERVICE = "net-l3vpn"
 TENANT = "a868a466bca84df18404a77db0ecac72"
-DUMMY_VIF = {"port_filter": False, "bridge_name": "br-gluon"}
+DEVICE = "7fa1b3f6-6d9e-4a0e-8a3a-6d3a2d9a7d10"
 
 
 class Shim(Program):
@@ -81,7 +81,7 @@ class Stack:
         """The health report of a server that answers."""
 
         async def check() -> dict[str, Any]:
-            assert self.server.is_running, f"the server has ended:\n{self.server.log()[-2000:]}"
+            self.server.must_run()
             return await self.health()
 
         return await eventually(check)
@@ -91,7 +91,7 @@ class Stack:
         shim = shim or self.shim
 
         async def check() -> None:
-            assert shim.is_running, f"{shim.name} has ended:\n{shim.log()[-2000:]}"
+            shim.must_run()
             found = await self.etcd.get(self.keys.controller(shim.name))
             assert found is not None, f"{shim.name} is not in etcd"
             says = msgspec.json.decode(found.value)
@@ -122,7 +122,7 @@ class Stack:
         """The port as a bind leaves it, answered or not."""
         body = {
             "host_id": host,
-            "device_id": "7fa1b3f6-6d9e-4a0e-8a3a-6d3a2d9a7d10",
+            "device_id": DEVICE,
             "device_owner": "compute:nova",
         }
         return dict(await self.request("PUT", f"ports/{port_id}", 200, body))
@@ -182,7 +182,7 @@ async def running(
     bind_timeout: float = 8.0,
     lease_ttl: int = 5,
 ) -> AsyncIterator[Stack]:
-    """A stack in which all runs and is ready: one shim for every host, or those of `shims` with their hosts."""
+    """A stack in which all is ready: one shim for every host, or those of `shims` with their hosts."""
     stack = Stack(folder, bind_timeout=bind_timeout, lease_ttl=lease_ttl)
     for name, hosts in (shims or {"shim": ["*"]}).items():
         stack.add_shim(name, hosts)
@@ -195,13 +195,11 @@ async def running(
         for shim in stack.shims.values():
             await stack.shim_ready(shim)
         yield stack
-    except BaseException:
-        for program in programs:
-            print(f"--- the end of {program.name}'s log:\n{program.log()[-6000:]}")
-        raise
     finally:
         await stack.http.aclose()
         await stack.etcd.close()
         for program in programs:
             program.kill()
+            # Shown with a test that fails.
+            print(f"--- the end of {program.name}'s log:\n{program.log()[-4000:]}")
         stack.etcd_server.kill()
