@@ -117,7 +117,7 @@ async def test_the_documents_above_lead_to_every_collection(described: Described
     resources = (await follow(versions["default_version"]))["resources"]
     assert [r["resource_name"] for r in resources] == [o.plural for o in model.objects.values()]
     for resource in resources:
-        assert list(await follow(resource))[0] == resource["resource_name"]
+        assert next(iter(await follow(resource))) == resource["resource_name"]
 
 
 async def test_the_docs_name_every_path(described: DescribedApi, service: str) -> None:

@@ -19,6 +19,7 @@ from gluon import __version__
 from gluon.proton.hosting import HostingError
 from gluon.proton.options import Settings, load
 from gluon.proton.server import ProtonServer
+from gluon.proton.web.connection import Connection
 from gluon.store.database import DatabaseError
 
 _log = logging.getLogger("gluon.proton")
@@ -52,7 +53,7 @@ async def _serve(conf: cfg.ConfigOpts, settings: Settings, listening: socket.soc
     proton = ProtonServer(conf, settings, default_url=f"http://{host}:{port}")
     config = uvicorn.Config(
         proton.app,
-        http="httptools",
+        http=Connection,
         lifespan="off",
         log_config=None,
         access_log=False,
