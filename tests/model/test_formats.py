@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluon.model.formats import FORMATS, canonical_uuid
@@ -73,12 +73,14 @@ def test_every_format_is_tested_here() -> None:
     assert set(RIGHT) == set(WRONG) == set(FORMATS)
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(FORMATS)), text=st.text())
 def test_no_text_makes_a_format_fail(name: str, text: str) -> None:
     reason = FORMATS[name].check(text)
     assert reason is None or reason
 
 
+@settings(deadline=None)
 @given(st.uuids())
 def test_every_spelling_of_a_uuid_has_one_canonical_form(value: object) -> None:
     canonical = str(value)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from oslo_policy import policy
 
@@ -86,6 +86,7 @@ _WORDS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(_WORDS), max_size=12).map(" ".join))
 def test_what_passes_is_what_oslo_policy_can_read(rule: str) -> None:
     complaints: list[logging.LogRecord] = []
@@ -104,6 +105,7 @@ def test_what_passes_is_what_oslo_policy_can_read(rule: str) -> None:
     assert complaints == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_makes_the_check_fail(rule: str) -> None:
     try:

@@ -59,7 +59,7 @@ class _Checks:
                 return
             bases = [other for other, object_ in self._declared.items() if not object_.is_api]
             near = self._report.suggest(declared.extends, [other for other in bases if other != name])
-            hint = near or ("" if bases else "; is an import missing?")
+            hint = near or "; is an import missing?"
             self._report.error(
                 position, f"extends {quoted(declared.extends)}, which no file declares{hint}", name
             )

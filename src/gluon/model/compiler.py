@@ -95,7 +95,6 @@ class _Merge:
         self._fragment = fragment
         self._imported: list[Declarations] = []
         self._is_incomplete = False
-        self._is_later = False
 
     def document(self, sources: Sequence[Source]) -> dict[str, Any] | None:
         """The checked document; None where there is nothing that could be one."""
@@ -127,7 +126,6 @@ class _Merge:
         if declared is None or declared.is_later:
             # What the file would have declared is unknown: names that are missed may be there.
             self._is_incomplete = True
-            self._is_later = self._is_later or declared is not None
             return None
         return declared
 
@@ -186,7 +184,7 @@ class _Merge:
 
     def _file_version(self, own: Sequence[Declarations], start: Position) -> None:
         """One file that says the version is enough, be it an imported one."""
-        if self._is_incomplete or self._is_later:
+        if self._is_incomplete or self._fragment:
             return
         if not any(declared.file_version for declared in (*own, *self._imported)):
             self._report.error(start, f'file_version is missing: write file_version: "{FILE_VERSIONS[0]}"')
