@@ -39,7 +39,7 @@ format: setup ## Format the code, and mend what ruff can mend
 
 docs: setup ## Write the sample configurations, and check that docs/ says everything it must
 	@$(BIN)/python scripts/sample_configs.py
-	@$(BIN)/python -m pytest tests/docs
+	@$(BIN)/python -m pytest tests/docs tests/model/test_docs.py
 
 bench: setup ## Measure: figures beside raw floors of the same run, as a table and as JSON
 	@$(WITH_ETCD) $(BIN)/python -m benchmarks
