@@ -140,7 +140,8 @@ def _schema(api_object: ApiObject, attribute: Attribute, *, nullable: bool, empt
         schema = {"type": "string", "pattern": f"^({_UUID}){'?' if empty else ''}$"}
     elif kind is AttributeType.ENUM and attribute.values:
         extra = ([""] if empty else []) + ([None] if nullable else [])
-        schema = {"type": "string", "enum": list(dict.fromkeys([*attribute.values, *extra]))}
+        values = [v for v in attribute.values if attribute.name != api_object.key or v not in NOT_KEYS]
+        schema = {"type": "string", "enum": list(dict.fromkeys([*values, *extra]))}
     else:
         schema = _string(api_object, attribute, empty=empty)
     types = [schema["type"]]

@@ -137,7 +137,7 @@ def value_check(attribute: Attribute, role: Role, *, key: bool) -> Check:
     if kind is AttributeType.UUID:
         return _canonical_uuid if is_canonical_uuid(attribute, key=key) else _uuid
     if kind is AttributeType.ENUM and attribute.values:
-        return _enum(attribute.values)
+        return _enum(tuple(v for v in attribute.values if not (key and v in NOT_KEYS)))
     return _string(attribute, role, key=key)
 
 
