@@ -148,6 +148,8 @@ def test_a_port_may_have_more(attributes: str) -> None:
         ("segmentation_id: {min: 1}", "Iface.segmentation_id: must admit 0, for default interfaces"),
         ("segmentation_id: {max: -1}", "Iface.segmentation_id: must admit 0, for default interfaces"),
         ("port_id: {type: string}", "Iface.port_id: must be a uuid or of type Port"),
+        ("tenant_id: {type: integer}", "Iface.tenant_id: must admit every tenant_id of Port"),
+        ("tenant_id: {type: string, length: 35}", "Iface.tenant_id: must admit every tenant_id of Port"),
         (
             "speed: {type: integer, required: true}",
             "Iface.speed: can't be required: the server makes a port's",
@@ -157,6 +159,17 @@ def test_a_port_may_have_more(attributes: str) -> None:
 )
 def test_the_server_can_make_a_default_interface(attributes: str, message: str) -> None:
     assert message in only_error(compile_text(with_interface(attributes)))
+
+
+def test_an_interface_may_be_wider_than_its_port_in_what_it_takes_from_it() -> None:
+    model_of(compile_text(with_interface("tenant_id: {type: string}")))
+
+
+def test_an_interface_requires_no_tenant_that_its_port_may_lack() -> None:
+    text = with_port("tenant_id: {required: false}")
+    assert "Interface.tenant_id: can't be required where that of Port is not" in only_error(
+        compile_text(text)
+    )
 
 
 def test_what_is_wrong_is_told_where_the_model_says_it() -> None:

@@ -206,7 +206,7 @@ def _own_bases(draw: st.DrawFn, objects: dict[str, Any], key: str) -> None:
     objects["BaseInterface"] = {
         "attributes": {
             **uuid_key,
-            **(tenant if draw(st.booleans()) else {}),
+            **draw(st.sampled_from([{}, tenant, {"tenant_id": text}])),
             "port_id": {"type": "uuid", "required": True},
             "name": {"type": "string", "length": draw(st.sampled_from([1, 8, 64]))},
             "segmentation_type": {"type": "string", "length": 4},

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gluon.model.inventory import Inventory
-from gluon.model.language import BASE_ROLES
+from gluon.model.language import BASE_ROLES, DEFAULT_LENGTH, NARROWING
 from gluon.model.model import Role
 from gluon.model.problems import Report
 from gluon.model.resolution import INTERFACE_ID, PORT_ID, SERVICE_ID
@@ -21,6 +21,7 @@ DEFAULT_SEGMENTATION = "none"
 """The `segmentation_type` of a port's default interface; its `segmentation_id` is 0."""
 
 _BASE_OF = {role_: base for base, role_ in BASE_ROLES.items()}
+_UUID_LENGTH = 36
 # What the server fills in when it makes a port's default interface.
 _FILLED = frozenset({PORT_ID, "tenant_id", "name", "segmentation_type", "segmentation_id"})
 
@@ -149,6 +150,8 @@ class _BindingCheck:
         if parent is not None and ports and parent not in ports and parent in self._declared:
             position = self._declared[name].at("api.parent")
             self._report.error(position, f"the parent of interfaces must be {ports[0]}", name)
+        if ports:
+            self._tenant_as_of_port(name, ports[0])
         primary = self._inventory.primary[name]
         for attribute, keywords in self._inventory.attributes[name].items():
             if attribute in primary[:1] or attribute in _FILLED:
@@ -159,6 +162,24 @@ class _BindingCheck:
                         f"can't be {keyword}: the server makes a port's default interface, and can't fill it"
                     )
                     self._error(name, message, attribute, keyword)
+
+    def _tenant_as_of_port(self, name: str, port: str) -> None:
+        """The server copies `tenant_id` from a port into its default interface, so the value must fit."""
+        own = self._inventory.attributes[name].get("tenant_id")
+        of_port = self._inventory.attributes[port].get("tenant_id")
+        if own is None or "type" not in own or (of_port is not None and "type" not in of_port):
+            return
+        if of_port is None:
+            if own.get("required"):
+                message = f"can't be required: default interfaces get their port's, and {port} has none"
+                self._error(name, message, "tenant_id", "required")
+            return
+        if not _admits(own, of_port):
+            message = f"must admit every tenant_id of {port}: default interfaces get their port's"
+            self._error(name, message, "tenant_id", "type")
+        if own.get("required") and not of_port.get("required"):
+            message = f"can't be required where that of {port} is not: default interfaces get their port's"
+            self._error(name, message, "tenant_id", "required")
 
     def _segmentation(self, name: str) -> None:
         wanted = f"an enum with '{DEFAULT_SEGMENTATION}', or a string"
@@ -190,3 +211,11 @@ class _BindingCheck:
         if not any(self._inventory.key_keywords(target).get("type") == "uuid" for target in targets):
             message = f"is a plain uuid, but no {targets[0]} is identified by one: type: {targets[0]}"
             self._error(name, message, attribute, "type")
+
+
+def _admits(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether every value of the other attribute is one of our own attribute, as far as keywords tell."""
+    if own["type"] == "string" and "format" not in own and other["type"] in ("uuid", "string"):
+        longest = _UUID_LENGTH if other["type"] == "uuid" else other.get("length", DEFAULT_LENGTH)
+        return bool(own.get("length", DEFAULT_LENGTH) >= longest)
+    return all(own.get(keyword) == other.get(keyword) for keyword in ("type", *NARROWING))
