@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import subprocess
@@ -15,16 +14,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gluon.ops import leash
 from servers.etcd import EtcdServer
 from shim.relaying import Relaying, until
 
 COMMAND = Path(sys.executable).with_name("proton-shim-server")
 TESTS = Path(__file__).parents[1]
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(1, signal.SIGKILL)
+LEASH = Path(leash.__file__)
 
 
 class Process:
@@ -54,11 +50,11 @@ class Process:
         environment = {**os.environ, "PYTHONPATH": str(TESTS), "RECORD": str(self.directory / "calls")}
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [COMMAND, "--config-file", self.config],
+                # Not by preexec_fn: that forks, which gRPC's threads in this process don't survive.
+                [sys.executable, "-I", "-S", LEASH, str(os.getpid()), COMMAND, "--config-file", self.config],
                 stdout=log,
                 stderr=log,
                 env=environment,
-                preexec_fn=_die_with_parent,
             )
         return self._process
 
@@ -111,7 +107,7 @@ async def test_a_bad_configuration_is_one_line_and_exit_code_1(
 ) -> None:
     process.configure(**settings)
     process.start()
-    assert await process.ended() == 1
+    assert await process.ended() == 1, process.log
     assert says in process.log
     assert process.log.startswith("proton-shim-server: ")
     assert process.log.count("\n") == 1
@@ -129,7 +125,7 @@ async def test_a_stop_takes_the_name_and_the_claims_away_at_once(relay: Relaying
 
     process.send(signal.SIGTERM)
 
-    assert await process.ended() == 0
+    assert await process.ended() == 0, process.log
     assert await presence(relay) is None
     assert await relay.claims(port) == {}
 
@@ -137,12 +133,14 @@ async def test_a_stop_takes_the_name_and_the_claims_away_at_once(relay: Relaying
 async def test_a_second_one_of_the_same_name_is_refused_with_a_sentence(
     relay: Relaying, process: Process, tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
 ) -> None:
+    process.configure(lease_ttl=60)
     process.start()
     await until(lambda: presence(relay))
     (tmp_path / "second").mkdir()
     second = Process(tmp_path / "second", etcd_server.url, etcd_prefix)
+    second.configure(lease_ttl=60)
     second.start()
-    assert await second.ended() == 1
+    assert await second.ended() == 1, second.log
     assert "a shim server named shim is running already" in second.log
     assert "Traceback" not in second.log
     port = await relay.port()
