@@ -101,7 +101,7 @@ class BindWaits:
         """The port's row with the answer to an expected bind.
 
         None when `within` seconds are over, or once it is known that this answer is not to be had any
-        more: the port was bound anew, unbound or deleted, or another server was first.
+        more, because the port was bound anew, unbound or deleted.
         """
         future = self._futures[bind_id]
         await asyncio.wait([future], timeout=within)
@@ -273,20 +273,25 @@ class AnswerWatcher:
                 row = await self._take(task.service, task.object_name, task.port_id, task.answer)
             except MalformedAnswer as error:
                 self._ignore(task.key, error)
+                self._done(task)
                 continue
             except Exception as error:  # noqa: BLE001 - one bad answer must not stop the others
                 self._retry_later(task, error)
                 continue
-            if self._current.get(task.key) is task.answer:
-                self._forget(task.key)
+            self._done(task)
             if row is None:
                 self.counters.stale += 1
             else:
                 self.counters.taken += 1
                 self._waits.settle(task.answer.bind_id, row)
 
+    def _done(self, task: _Task) -> None:
+        if self._current.get(task.key) is task.answer:
+            self._forget(task.key)
+
     def _retry_later(self, task: _Task, error: Exception) -> None:
-        if task.attempt == 0:
+        # While the database is away every answer fails; one of them in the log tells it, health has the rest.
+        if task.attempt == 0 and not self.counters.failing:
             self._failed(f"the answer in {task.key} could not be stored, and will be tried again", error)
         if self._current.get(task.key) is not task.answer:
             return  # a newer answer has replaced it, or the port is gone
