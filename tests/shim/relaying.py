@@ -14,7 +14,7 @@ from gluon.etcd.keys import Keys
 from gluon.model.catalog import load_catalog
 from gluon.model.model import Model
 
-PATIENCE = 20.0
+PATIENCE = 50.0
 TENANT = "a868a466bca84df18404a77db0ecac72"
 T = TypeVar("T")
 

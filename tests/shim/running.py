@@ -130,7 +130,7 @@ class Shims:
             handlers={"*": "recorder"},
             prefix=prefix,
             parallel=16,
-            lease_ttl=2,
+            lease_ttl=30,
         )
         self._running: dict[ShimServer, asyncio.Task[None]] = {}
 

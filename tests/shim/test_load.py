@@ -82,7 +82,7 @@ async def test_a_thousand_binds_at_once_are_answered_in_time(relay: Relaying, sh
 
 
 async def test_a_stored_object_takes_no_more_than_two_kilobytes(relay: Relaying, shims: Shims) -> None:
-    count = 5_000
+    count = 2_000
     documents = [port_document(number) for number in range(count)]
     for document in documents:
         document |= {"host_id": "compute-1", "bind_id": str(uuid.uuid4()), "vif_type": "ovs"}

@@ -238,7 +238,7 @@ async def test_services_that_appear_later_are_served(relay: Relaying, shims: Shi
 async def test_etcd_that_comes_late_goes_and_returns(own_etcd_server: EtcdServer, etcd_prefix: str) -> None:
     own_etcd_server.stop()
     shims, backend = Shims(own_etcd_server.url, etcd_prefix), Recorder()
-    server = shims.start(backend)
+    server = shims.start(backend, lease_ttl=2)
     await asyncio.sleep(0.2)
     own_etcd_server.start()
     await own_etcd_server.ready()
