@@ -27,7 +27,16 @@ class Environment:
         venv.create(directory, with_pip=False)
         self.bin = directory / "bin"
         # The versions that are tested: of the packages that are asked for, those of the lock.
-        pip = (sys.executable, "-m", "pip", "--python", str(self.bin / "python"), "install", "--quiet")
+        pip = (
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(self.bin / "python"),
+            "install",
+            "--quiet",
+            "--no-compile",
+        )
         done = subprocess.run(
             [*pip, "--constraint", PROJECT / "requirements.lock", f"{wheel}{extra}"],
             capture_output=True,
