@@ -178,3 +178,18 @@ async def test_candidates_agree_on_one_leader_after_etcd_was_killed(
         assert outcome.succeeded
         assert one.leading != other.leading
     await other_client.close()
+
+
+async def test_a_leader_does_not_wait_for_its_own_old_lease_when_etcd_comes_back(
+    own_etcd_server: EtcdServer, own_etcd: Etcd
+) -> None:
+    election = Election(own_etcd, "/leader", b"1", 6)
+    async with running(election.run(forever)):
+        await eventually(lambda: election.leading)
+        own_etcd_server.kill()
+        await eventually(lambda: not election.leading)
+        own_etcd_server.start()
+        await own_etcd_server.ready()
+        # An etcd that was restarted counts every lease from the start again: 6 seconds more.
+        async with asyncio.timeout(4):
+            await eventually(lambda: election.leading)

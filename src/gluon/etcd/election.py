@@ -41,6 +41,8 @@ class Election:
         self._value = value
         self._lease = LeaseKeeper(client, ttl)
         self._revision = 0
+        self._leases: set[int] = set()
+        """All that this candidate ever stood with."""
         self._stop = asyncio.Event()
 
     @property
@@ -90,6 +92,7 @@ class Election:
         backoff = Backoff()
         while True:
             lease_id = await self._lease.granted()
+            self._leases.add(lease_id)
             try:
                 holder = await self._claim(lease_id)
                 if holder is not None:
@@ -115,11 +118,17 @@ class Election:
         [holder] = outcome.results
         if not isinstance(holder, KeyValue):
             raise EtcdError(f"etcd says that {self._key} exists, and that it doesn't")
-        if holder.lease != lease_id:
-            return holder
-        # An earlier claim was applied, but its answer never came.
-        self._revision = holder.create_revision
-        return None
+        if holder.lease == lease_id:
+            # An earlier claim was applied, but its answer never came.
+            self._revision = holder.create_revision
+            return None
+        if holder.lease in self._leases:
+            # etcd was away for longer than the lease, and counts it anew from its return. Nobody leads by it.
+            await self._client.transact(
+                [Compare.create_revision(self._key, "=", holder.create_revision)], [Op.delete(self._key)]
+            )
+            return await self._claim(lease_id)
+        return holder
 
     async def _vacancy(self, holder: KeyValue) -> None:
         """Return when the holder's key is gone."""
