@@ -162,9 +162,9 @@ def test_a_hundred_aliases_are_allowed_and_no_more() -> None:
     ids=["brackets", "braces", "dashes", "anchors", "wide", "complex keys", "aliases of aliases"],
 )
 def test_a_file_made_to_hurt_is_done_with_in_seconds(content: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     _, problems = parsed(content)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert len(problems) <= 1
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gluon.model.compiler import Compiled, compile_files
-from gluon.model.declarations import declare
-from gluon.model.documents import parse
-from gluon.model.library import Library, model_files, read_file, subfolders
+from gluon.model.compiler import Compiled, compile_read
+from gluon.model.library import Library, model_files, subfolders
 from gluon.model.model import Model
-from gluon.model.problems import Problem, Report
+from gluon.model.problems import Problem
+from gluon.model.reading import look_at, read_files
 
 
 def bundled_models_dir() -> Path:
@@ -89,9 +88,10 @@ def load_service(folder: Path, library: Library) -> Service | None:
         files = model_files(part)
         if not files:
             continue
-        look = look_at(files)
+        read = read_files(files)
+        look = look_at(read)
         if look.has_info or look.is_broken:
-            compiled.append((part, compile_files(name, files, library)))
+            compiled.append((part, compile_read(name, read, library)))
         elif look.has_api_objects:
             message = "has objects with an API but no info, so this folder is not served"
             problems.append(Problem(str(files[0]), 1, 1, None, None, message, "warning"))
@@ -110,38 +110,6 @@ def load_service(folder: Path, library: Library) -> Service | None:
             models[version] = result.model
     ordered = tuple(models[version] for version in sorted(models, key=version_order))
     return Service(name, ordered, tuple(problems))
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a glance at a folder's files tells."""
-
-    has_info: bool
-    has_api_objects: bool
-    is_broken: bool
-    """Whether a file can't be read, so that nobody knows what it has."""
-    info_name: str | None
-    """The service's name as `info` has it, where it does."""
-
-
-def look_at(files: Sequence[Path]) -> Look:
-    """Whether these files are a service: parses them, checks nothing."""
-    has_info = has_api_objects = is_broken = False
-    info_name: str | None = None
-    for file in files:
-        report = Report()
-        try:
-            root = parse(read_file(file), report)
-        except OSError:
-            root = None
-        if root is None:
-            is_broken = True
-            continue
-        declared = declare(str(file), root, report)
-        has_info = has_info or "info" in root.entries
-        info_name = info_name or (declared.info or {}).get("name")
-        has_api_objects = has_api_objects or any(object_.is_api for object_ in declared.objects)
-    return Look(has_info, has_api_objects, is_broken, info_name)
 
 
 def version_order(version: str) -> tuple[Any, ...]:

@@ -12,12 +12,12 @@ from gluon.model.catalog import (
     library_of,
     load_catalog,
     load_service,
-    look_at,
 )
-from gluon.model.compiler import compile_files
+from gluon.model.compiler import compile_read
 from gluon.model.library import Library, model_files, subfolders
 from gluon.model.model import Model
 from gluon.model.problems import Problem, nearest_spelling
+from gluon.model.reading import look_at, read_files
 
 
 class NothingToCheck(Exception):
@@ -64,8 +64,8 @@ def _check_name(name: str, models_dir: Path | None) -> Checked:
 
 def _check_file(file: Path, models_dir: Path | None) -> Checked:
     """A file with all files of its folder if they are one model, else for itself."""
-    together = [path for path in model_files(file.parent) if look_at([path]).has_info]
     siblings = model_files(file.parent)
+    together = [path for path in siblings if look_at(read_files([path])).has_info]
     files = siblings if len(together) == 1 and file in siblings else [file]
     return _check_files(file.parent, files, models_dir, is_alone=len(together) > 1)
 
@@ -73,23 +73,24 @@ def _check_file(file: Path, models_dir: Path | None) -> Checked:
 def _check_files(
     folder: Path, files: Sequence[Path], models_dir: Path | None, *, is_alone: bool = False
 ) -> Checked:
-    look = look_at(files)
+    read = read_files(files)
+    look = look_at(read)
     service, library = _home(folder, look.info_name, models_dir)
     if is_alone and look.info_name is not None:
         # A folder of independent models: there is nothing but its own words to call this one by.
         service = look.info_name
     is_fragment = not look.has_info and not look.has_api_objects
-    compiled = compile_files(service, files, library, fragment=is_fragment)
+    compiled = compile_read(service, read, library, fragment=is_fragment)
     return Checked((compiled.model,) if compiled.model is not None else (), compiled.problems)
 
 
 def _check_folder(folder: Path, models_dir: Path | None) -> Checked:
     files = model_files(folder)
     parts = [part for part in subfolders(folder) if model_files(part)]
-    look = look_at(files)
+    look = look_at(read_files(files))
     # With nothing but versions in it, a service's folder looks like a models directory; their names tell.
     is_service = look.has_info or (
-        bool(parts) and all(look_at(model_files(part)).info_name == folder.name for part in parts)
+        bool(parts) and all(look_at(read_files(model_files(part))).info_name == folder.name for part in parts)
     )
     if is_service:
         service, library = _home(folder, look.info_name, models_dir)

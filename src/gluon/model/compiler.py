@@ -14,24 +14,30 @@ from pathlib import Path
 from typing import Any
 
 from gluon.model.checks import check_model
-from gluon.model.declarations import Declarations, ObjectDeclaration, declare
-from gluon.model.documents import Source, parse
+from gluon.model.declarations import Declarations, ObjectDeclaration
+from gluon.model.documents import Source
 from gluon.model.inventory import Inventory
 from gluon.model.language import (
     DEFAULT_LENGTH,
     FILE_VERSIONS,
     LONGEST_API_NAME,
+    MOST_ATTRIBUTES,
     MOST_OBJECTS,
     PLACES,
     SERVICE_NAME,
     canonical_format,
 )
-from gluon.model.library import ImportRefused, Library, read_file
+from gluon.model.library import ImportRefused, Library
 from gluon.model.model import Model
 from gluon.model.problems import ModelError, Position, Problem, Report, quoted
-from gluon.model.resolution import inherited_attributes, merged_policies, model_from_document
+from gluon.model.reading import ReadFile, read_files, read_source
+from gluon.model.resolution import chain, inherited_attributes, merged_policies, model_from_document
 
-__all__ = ["Compiled", "compile_files", "compile_sources", "model_from_document"]
+__all__ = ["Compiled", "compile_files", "compile_read", "compile_sources", "model_from_document"]
+
+
+# Along one chain of inheritance, where an attribute may be declared again to override it.
+_MOST_DECLARED = 4 * MOST_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +66,20 @@ def compile_files(
 
     A `fragment` is a file that services import: it needs no `info` and no API objects, and gives no model.
     """
-    sources = []
-    unreadable = Report()
-    for path in files:
-        try:
-            sources.append(read_file(path))
-        except OSError as error:
-            unreadable.error(Position(str(path)), f"can't be read: {error.strerror or error}")
-    compiled = compile_sources(service, sources, lookup, fragment=fragment)
-    if unreadable.problems:
-        return Compiled(None, unreadable.problems + compiled.problems)
-    return compiled
+    return compile_read(service, read_files(files), lookup, fragment=fragment)
 
 
-def compile_sources(
-    service: str, sources: Sequence[Source], lookup: Library, *, fragment: bool = False
+def compile_sources(service: str, sources: Sequence[Source], lookup: Library) -> Compiled:
+    """Compile files whose bytes are at hand."""
+    return compile_read(service, [read_source(source) for source in sources], lookup)
+
+
+def compile_read(
+    service: str, files: Sequence[ReadFile], lookup: Library, *, fragment: bool = False
 ) -> Compiled:
     """Compile files that have been read already (see `compile_files`)."""
     report = Report()
-    merge = _Merge(service, lookup, report, fragment)
-    document = merge.document(sources)
+    document = _Merge(service, lookup, report, fragment).document(files)
     if report.has_errors or document is None:
         return Compiled(None, report.problems)
     return Compiled(model_from_document(document), report.problems)
@@ -96,10 +96,10 @@ class _Merge:
         self._imported: list[Declarations] = []
         self._is_incomplete = False
 
-    def document(self, sources: Sequence[Source]) -> dict[str, Any] | None:
+    def document(self, files: Sequence[ReadFile]) -> dict[str, Any] | None:
         """The checked document; None where there is nothing that could be one."""
-        own = [declared for source in sources if (declared := self._declare(source)) is not None]
-        start = Position(sources[0].path if sources else self._service)
+        own = [declared for file in files if (declared := self._declare(file)) is not None]
+        start = Position(files[0].path if files else self._service)
         if not SERVICE_NAME.fullmatch(self._service) or len(self._service) > LONGEST_API_NAME:
             message = f"{quoted(self._service)} can't be a service's name: letters, digits, '.', '_' and '-'"
             self._report.error(start, f"{message}, at most {LONGEST_API_NAME}")
@@ -110,6 +110,8 @@ class _Merge:
         if not self._is_incomplete and not self._fragment and not any(o.is_api for o in objects.values()):
             self._report.error(start, "no object has `api`, so the service would have nothing to serve")
         plain = self._plain(objects)
+        if self._inherits_too_much(objects, plain):
+            return None
         check_model(Inventory(objects, plain, is_incomplete=self._is_incomplete), self._report)
         if self._report.has_errors or self._fragment or info is None:
             return None
@@ -120,14 +122,12 @@ class _Merge:
             "objects": self._complete(plain),
         }
 
-    def _declare(self, source: Source) -> Declarations | None:
-        root = parse(source, self._report)
-        declared = declare(source.path, root, self._report) if root is not None else None
-        if declared is None or declared.is_later:
+    def _declare(self, file: ReadFile) -> Declarations | None:
+        self._report.add(file.problems)
+        if file.declarations is None:
             # What the file would have declared is unknown: names that are missed may be there.
             self._is_incomplete = True
-            return None
-        return declared
+        return file.declarations
 
     def _import(self, own: Sequence[Declarations]) -> None:
         """Read what the files import, and what that imports in turn; each file once."""
@@ -153,7 +153,7 @@ class _Merge:
                     self._report.error(position, f"imports go in a circle: {circle}")
                 elif identity not in loaded:
                     loaded.add(identity)
-                    declared = self._declare(source)
+                    declared = self._declare(read_source(source))
                     if declared is not None:
                         self._imported.append(declared)
                         pending.append((declared, (*trail, identity)))
@@ -205,6 +205,18 @@ class _Merge:
                 else:
                     objects[object_.name] = object_
         return objects
+
+    def _inherits_too_much(self, objects: dict[str, ObjectDeclaration], plain: dict[str, Any]) -> bool:
+        """Whether long chains of large base objects would take merging minutes; overrides count too."""
+        for name, declared in objects.items():
+            total = sum(len(plain[ancestor]["attributes"]) for ancestor in chain(plain, name))
+            if total > _MOST_DECLARED:
+                message = (
+                    f"an object has at most {MOST_ATTRIBUTES} attributes; with what it inherits, {total} are"
+                )
+                self._report.error(declared.at("extends"), f"{message} declared for this one", name)
+                return True
+        return False
 
     def _plain(self, objects: dict[str, ObjectDeclaration]) -> dict[str, dict[str, Any]]:
         """The objects in the terms of the document, without defaults."""

@@ -18,6 +18,7 @@ from gluon.model.language import (
     LATER_FILE_VERSIONS,
     LONGEST_API_NAME,
     LONGEST_NAME,
+    MOST_ATTRIBUTES,
     NAME,
     PLACES,
     TYPES,
@@ -211,8 +212,7 @@ class _Reader:
             elif keyword == "extends":
                 declared.extends = values.word(known)
             elif keyword == "attributes":
-                for attribute in values.mapping(known) or ():
-                    self._attribute(attribute, declared)
+                self._attributes(known, declared, values)
             elif keyword == "policies":
                 self._policies(known, declared, values)
 
@@ -257,6 +257,18 @@ class _Reader:
                     values.error(known.value, f"{keyword} has at most {LONGEST_API_NAME} characters")
                     continue
             declared.api[keyword] = word
+
+    def _attributes(self, entry: Entry, declared: ObjectDeclaration, values: Values) -> None:
+        mapping = values.mapping(entry)
+        if mapping is not None and len(mapping.entries) > MOST_ATTRIBUTES:
+            # Aliases let a small file repeat a large mapping; what is refused here is never gone through.
+            number = len(mapping.entries)
+            values.error(
+                entry.key, f"an object has at most {MOST_ATTRIBUTES} attributes; this one has {number}"
+            )
+            return
+        for attribute in mapping or ():
+            self._attribute(attribute, declared)
 
     def _attribute(self, entry: Entry, declared: ObjectDeclaration) -> None:
         name = self._name(entry, Values(self._report, declared.name), "the name of an attribute")

@@ -21,7 +21,7 @@ from gluon.model.syntax import decode, error_position, syntax_message
 # The language nests to five levels; a reader of JSON-like YAML may stand a few deeper.
 _DEEPEST = 20
 # No model needs as many; it bounds the memory that one file can ask for.
-_MOST_NODES = 250_000
+_MOST_NODES = 150_000
 
 # libyaml's scanner where the wheel has it, ten times the speed of the one in Python.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

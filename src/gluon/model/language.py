@@ -123,6 +123,8 @@ TYPES: Mapping[str, str] = MappingProxyType(
 )
 """The types that models may name, besides the names of API objects."""
 
+_TYPES_BY_NAME = MappingProxyType({name: AttributeType(name) for name in TYPES})
+
 TYPE_KEYWORDS: Mapping[AttributeType, frozenset[str]] = MappingProxyType(
     {
         AttributeType.INTEGER: frozenset({"format", "min", "max"}),
@@ -161,7 +163,7 @@ RESERVED_PORT_CHILD_PLURALS = frozenset({"bindings"})
 
 def attribute_type(text: str) -> AttributeType:
     """The type that `type: text` names; any word that is no built-in type names an object."""
-    return AttributeType(text) if text in TYPES else AttributeType.REFERENCE
+    return _TYPES_BY_NAME.get(text, AttributeType.REFERENCE)
 
 
 def canonical_format(text: str) -> str:

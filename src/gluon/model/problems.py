@@ -85,6 +85,11 @@ class Report:
         """Note what is probably a mistake, but stops nothing."""
         self._add(position, message, object, attribute, "warning")
 
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Note problems that were found elsewhere."""
+        for problem in problems:
+            self._add_problem(problem)
+
     def _add(
         self,
         position: Position,
@@ -93,11 +98,15 @@ class Report:
         attribute: str | None,
         severity: Severity,
     ) -> None:
+        self._add_problem(
+            Problem(position.path, position.line, position.column, object, attribute, message, severity)
+        )
+
+    def _add_problem(self, problem: Problem) -> None:
         if len(self._problems) >= MOST_PROBLEMS:
             self._dropped += 1
-            return
-        problem = Problem(position.path, position.line, position.column, object, attribute, message, severity)
-        self._problems.setdefault(problem)
+        else:
+            self._problems.setdefault(problem)
 
     def suggest(self, word: str, candidates: Iterable[str]) -> str:
         """` (did you mean 'x'?)` for the nearest candidate, or an empty string."""

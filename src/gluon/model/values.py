@@ -11,6 +11,8 @@ from gluon.model.problems import Report, quoted
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][-+]?[0-9]{1,4})?")
 
+_NO_TEXT = re.compile("[\\x00\\ud800-\\udfff]")
+
 _KIND_WORDS = {
     Kind.INTEGER: "a number",
     Kind.NUMBER: "a number",
@@ -136,7 +138,7 @@ class Values:
         return self._without_nul(node)
 
     def _without_nul(self, node: Scalar) -> str | None:
-        if "\x00" in node.text or any(0xD800 <= ord(character) <= 0xDFFF for character in node.text):
+        if _NO_TEXT.search(node.text):
             self.error(node, "a character that may not stand in text (NUL or half of a surrogate pair)")
             return None
         return node.text
