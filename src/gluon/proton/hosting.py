@@ -20,7 +20,7 @@ from gluon.model.compiler import model_from_document
 from gluon.model.model import Model
 from gluon.particle.spelling import did_you_mean
 from gluon.particle.validators import ObjectValidator
-from gluon.proton.managers import load_manager
+from gluon.proton.managers import Managers
 from gluon.proton.policy import Authorizer
 from gluon.proton.registry import HostedObject, Proton, Registry
 from gluon.store.applied import AppliedModel, AppliedModels
@@ -55,6 +55,7 @@ class Hosting:
         self._keys = keys
         self._schema = Schema(database)
         self._applied = AppliedModels(database.dialect)
+        self._managers = Managers()
 
     async def host(self, catalog: Catalog, wanted: Sequence[str]) -> Hosted:
         """Serve the `wanted` services (empty: all that there are).
@@ -135,7 +136,7 @@ class Hosting:
             objects,
             Authorizer(self._conf, model),
             Identities(schema.identities, dialect) if schema.identities is not None else None,
-            load_manager(model.service),
+            self._managers.load(model.service),
         )
 
     async def _publish(self, tx: Transaction, model: Model) -> None:

@@ -38,12 +38,17 @@ class Manager(Protocol):
         """Raises Refused to keep the object."""
 
 
-def load_manager(service: str) -> Manager | None:
-    """The manager of a service, if one is installed.
+class Managers:
+    """The managers that are installed; looked for once, since that reads every installed package."""
 
-    Raises what its import or construction raises: a service must not be served without the checks that
-    its manager makes.
-    """
-    for entry in entry_points(group=_GROUP, name=service):
-        return cast(Manager, entry.load()())
-    return None
+    def __init__(self) -> None:
+        self._entries = {entry.name: entry for entry in entry_points(group=_GROUP)}
+
+    def load(self, service: str) -> Manager | None:
+        """The manager of a service, if one is installed.
+
+        Raises what its import or construction raises: a service must not be served without the checks that
+        its manager makes.
+        """
+        entry = self._entries.get(service)
+        return cast(Manager, entry.load()()) if entry is not None else None
