@@ -162,7 +162,7 @@ def test_a_folder_that_can_be_no_service_is_told(models: Path) -> None:
 def test_a_models_directory_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     catalog = load_catalog(tmp_path / "none")
     assert list(catalog.services) == SERVICES
-    assert catalog.problems[""][0].message == "there is no such folder"
+    assert catalog.problems[""][0].message == "the folder can't be read: No such file or directory"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")

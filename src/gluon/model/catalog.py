@@ -39,17 +39,20 @@ def load_catalog(models_dir: Path | None, *, bundled: bool = True) -> Catalog:
     """Compile every model of a folder, and those that come with Gluon.
 
     A service in `models_dir` takes the place of a bundled one of the same name, all versions together.
-    Never raises for what is in the folders; a `models_dir` that is not there is a problem of no service
+    Never raises for what is in the folders; a `models_dir` that can't be read is a problem of no service
     (under the name '').
     """
     services: dict[str, tuple[Model, ...]] = {}
     problems: dict[str, tuple[Problem, ...]] = {}
     roots = ([models_dir] if models_dir is not None else []) + ([bundled_models_dir()] if bundled else [])
-    if models_dir is not None and not models_dir.is_dir():
-        problems[""] = (Problem(str(models_dir), 1, 1, None, None, "there is no such folder"),)
     for root in roots:
         library = library_of(root)
-        for folder in subfolders(root):
+        try:
+            folders = subfolders(root)
+        except OSError as error:
+            problems[""] = (_unreadable(root, error),)
+            continue
+        for folder in folders:
             if folder.name in problems:
                 continue
             service = load_service(folder, library)
@@ -84,8 +87,16 @@ def load_service(folder: Path, library: Library) -> Service | None:
     name = folder.name
     compiled: list[tuple[Path, Compiled]] = []
     problems: list[Problem] = []
-    for part in (folder, *subfolders(folder)):
-        files = model_files(part)
+    pending = [folder]
+    while pending:
+        part = pending.pop(0)
+        try:
+            files = model_files(part)
+            if part is folder:
+                pending += subfolders(folder)
+        except OSError as error:
+            problems.append(_unreadable(part, error))
+            continue
         if not files:
             continue
         read = read_files(files)
@@ -110,6 +121,11 @@ def load_service(folder: Path, library: Library) -> Service | None:
             models[version] = result.model
     ordered = tuple(models[version] for version in sorted(models, key=version_order))
     return Service(name, ordered, tuple(problems))
+
+
+def _unreadable(folder: Path, error: OSError) -> Problem:
+    message = f"the folder can't be read: {error.strerror or error}"
+    return Problem(str(folder), 1, 1, None, None, message)
 
 
 def version_order(version: str) -> tuple[Any, ...]:

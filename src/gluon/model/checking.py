@@ -45,10 +45,13 @@ def check_target(target: str, models_dir: Path | None = None) -> Checked:
     Raises NothingToCheck.
     """
     path = Path(target).absolute()
-    if path.is_file():
-        return _check_file(path, models_dir)
-    if path.is_dir():
-        return _check_folder(path, models_dir)
+    try:
+        if path.is_file():
+            return _check_file(path, models_dir)
+        if path.is_dir():
+            return _check_folder(path, models_dir)
+    except (OSError, ValueError) as error:
+        raise NothingToCheck(f"{target} can't be read: {error}") from error
     return _check_name(target, models_dir)
 
 

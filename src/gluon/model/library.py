@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -59,12 +60,12 @@ class Library:
 
     def names(self) -> tuple[str, ...]:
         """Paths that can be imported, for suggestions: those one folder deep."""
-        names = {
-            f"{folder.name}/{file.name}"
-            for root in self.folders
-            for folder in subfolders(root)
-            for file in model_files(folder)
-        }
+        names: set[str] = set()
+        for root in self.folders:
+            # What can't be listed has nothing to suggest.
+            with contextlib.suppress(OSError):
+                for folder in subfolders(root):
+                    names |= {f"{folder.name}/{file.name}" for file in model_files(folder)}
         return tuple(sorted(names))
 
 
@@ -75,18 +76,15 @@ def read_file(path: Path) -> Source:
 
 
 def model_files(folder: Path) -> Sequence[Path]:
-    """The YAML files directly in a folder, by name; hidden files (editors' copies) are none."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        return ()
+    """The YAML files directly in a folder, by name; hidden files (editors' copies) are none.
+
+    Raises OSError.
+    """
+    entries = sorted(folder.iterdir())
     return [path for path in entries if path.suffix in SUFFIXES and path.name[0] != "." and path.is_file()]
 
 
 def subfolders(folder: Path) -> Sequence[Path]:
-    """The folders directly in a folder, by name, hidden ones left out."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        return ()
+    """The folders directly in a folder, by name, hidden ones left out; raises OSError."""
+    entries = sorted(folder.iterdir())
     return [path for path in entries if path.name[0] not in "._" and path.is_dir()]

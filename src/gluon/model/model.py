@@ -59,6 +59,8 @@ class Attribute:
     `port_id` or `service_id` a plain uuid; else empty."""
     description: str = ""
     required: bool = False
+    """Whether a value must be given at creation; for an identifying key worked out: a plain uuid is made
+    by the server when it is left out, any other key must be given."""
     primary: bool = False
     length: int | None = None
     values: tuple[str, ...] = ()

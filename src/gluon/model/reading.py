@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gluon.model.declarations import Declarations, declare
+from gluon.model.declarations import Declarations
+from gluon.model.declaring import declare
 from gluon.model.documents import Source, parse
 from gluon.model.library import read_file
 from gluon.model.problems import Position, Problem, Report
