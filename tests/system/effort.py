@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 FACTOR = int(os.environ.get("GLUON_EXAMPLES", "1"))
+
+# Threads of a server in this process take random numbers while Hypothesis watches that strategies do not.
+WITH_A_SERVER = pytest.mark.filterwarnings(
+    "ignore:Do not use the .random. module", "ignore:Generating overly"
+)
 
 
 def effort(examples: int, *, shrink: bool = True) -> settings:

@@ -22,11 +22,12 @@ from gluon.model.model import Model
 from proton.serving import Api, serving
 from servers.etcd import EtcdServer
 from system.agreement import assert_all_agree, assert_database_is_sound, following
-from system.effort import FACTOR, effort
+from system.effort import FACTOR, WITH_A_SERVER, effort
 from system.made_models import SERVICE, models
 from system.story import Story
 
 
+@WITH_A_SERVER
 @pytest.mark.timeout(300 * FACTOR)
 @effort(25, shrink=False)
 @given(document=models(), seeds=st.lists(st.integers(0, 2**32), min_size=30, max_size=30))

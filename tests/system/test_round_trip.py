@@ -25,9 +25,13 @@ from proton.serving import TENANT, Api, serving
 from servers.etcd import EtcdServer
 from system.agreement import PATIENCE, Follower, following
 from system.awkward import as_stored, spellings, values_of
-from system.effort import FACTOR, effort
+from system.effort import FACTOR, WITH_A_SERVER, effort
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300 * FACTOR)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300 * FACTOR),
+    WITH_A_SERVER,
+]
 
 MODEL = """
 file_version: "1.0"
