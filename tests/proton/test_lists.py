@@ -60,6 +60,7 @@ async def test_filters_compare_by_type_and_several_values_mean_or(api: Api) -> N
     assert await names_of(api, name="a") == ["a"]
     assert sorted(n or "" for n in await names_of(api, name=["a", "b"])) == ["a", "b"]
     assert await names_of(api, name="A") == []
+    assert await names_of(api, name="") == [None]
     assert len(await names_of(api, tenant_id="A868A466-BCA8-4DF1-8404-A77DB0ECAC72")) == 3
     assert await names_of(api, tenant_id=OTHER) == []
     assert await names_of(api, **{"attr:name": "a"}) == ["a"]

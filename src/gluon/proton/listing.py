@@ -52,7 +52,9 @@ def list_request(hosted: HostedObject, pairs: QueryPairs, max_limit: int) -> Lis
             continue
         elif (attribute := filtered_attribute(name)) is not None:
             try:
-                filters.setdefault(attribute, []).append(hosted.validator.parse_query(attribute, text))
+                value = hosted.validator.parse_query(attribute, text)
+                # Whoever asks for objects without a host means both ways of having none.
+                filters.setdefault(attribute, []).extend(("", None) if value == "" else (value,))
             except InvalidBody as error:
                 known = did_you_mean(name, (*hosted.api.attributes, *LIST_PARAMETERS))
                 unknown = attribute not in hosted.api.attributes
