@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gluon.etcd.client import Etcd, Event
+from gluon.etcd.client import Etcd, Event, WatchCompacted
 from proton.relaying import Site, running, site
 from servers.etcd import EtcdServer
 
@@ -50,17 +50,27 @@ def says(process: subprocess.Popen[str], line: str) -> None:
 
 
 async def writes(etcd: Etcd, prefix: str) -> list[Event]:
-    """Every write below a prefix that etcd has ever seen, in order."""
+    """Every write below a prefix of the test's own that etcd has ever seen, in order."""
     until = (await etcd.list(prefix)).revision
-    seen: list[Event] = []
     # A key behind the end makes the watch say something even when there was no write.
     await etcd.put(prefix + "end", b"")
-    async with asyncio.timeout(30):
-        async with etcd.watch(prefix, 1) as watch:
-            async for batch in watch:
-                seen += [e for e in batch.events if e.mod_revision <= until]
-                if batch.revision > until:
-                    return seen
+    first = 1
+    while True:
+        try:
+            async with asyncio.timeout(30):
+                return await _events(etcd, prefix, first, until)
+        except WatchCompacted as error:
+            # By another test, before this one began.
+            first = error.compact_revision
+
+
+async def _events(etcd: Etcd, prefix: str, first: int, until: int) -> list[Event]:
+    seen: list[Event] = []
+    async with etcd.watch(prefix, first) as watch:
+        async for batch in watch:
+            seen += [e for e in batch.events if e.mod_revision <= until]
+            if batch.revision > until:
+                return seen
     raise AssertionError("the watch ended")
 
 
