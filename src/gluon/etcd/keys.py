@@ -6,15 +6,20 @@ sub-delimiters, `:` and `@` stand for themselves, all else (a `/` above all) is 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 _SAFE = ":@!$&'()*+,;="
 
 
+# Nearly every segment stands for itself, and to find that out takes a fraction of the time of quoting it.
+_PLAIN = re.compile(rf"[A-Za-z0-9_.~{re.escape(_SAFE)}-]*\Z")
+
+
 def segment(text: str) -> str:
     """One percent-encoded path segment."""
-    return quote(text, safe=_SAFE)
+    return text if _PLAIN.match(text) else quote(text, safe=_SAFE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Keys:
     prefix: str = ""
 
     def _key(self, *parts: str) -> str:
-        return self.prefix + "".join("/" + segment(part) for part in parts)
+        return "/".join((self.prefix, *map(segment, parts)))
 
     def parse(self, key: str) -> ParsedKey:
         """Take a key apart; raises ValueError for a key that is not below the prefix."""

@@ -64,6 +64,8 @@ class Binder:
         bind_ids = [item.bind_id for item in new.items if item.bind_id is not None]
         with self._waits.expecting(bind_ids):
             rows = await self._operations.create(identity, proton, hosted, new, parent_key)
+            if not bind_ids:
+                return rows
             return list(await asyncio.gather(*[self._created(hosted, row) for row in rows]))
 
     async def update(
