@@ -189,7 +189,7 @@ def _served(ctx: click.Context) -> Mapping[str, click.Command]:
             if not ctx.resilient_parsing:
                 raise
             ctx.obj = {}
-    return ctx.obj  # type: ignore[no-any-return]
+    return ctx.obj  # type: ignore[no-any-return]  # click keeps it untyped
 
 
 def _proton(ctx: click.Context) -> Proton:

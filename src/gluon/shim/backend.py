@@ -97,6 +97,7 @@ class Backend:
         A backend without this one binds no ports. `modify_port` isn't called for the state of the port
         that was bound. PermanentError refuses the bind.
         """
+        # Never called: a shim finds out beforehand which callbacks a backend has written itself.
         raise NotImplementedError
 
     def unbind_port(self, port: View) -> Awaitable[None] | None:

@@ -81,6 +81,7 @@ class _Written(msgspec.Struct, omit_defaults=True):
     """An entry as it stands in etcd."""
 
     state: State
+    # With a default of None a null would be left out, and readers are promised these fields.
     reason: str | None = msgspec.UNSET  # type: ignore[assignment]
     revision_number: int | None = msgspec.UNSET  # type: ignore[assignment]
     applied: msgspec.Raw = msgspec.Raw(b"{}")

@@ -235,6 +235,7 @@ class ServiceShim:
 
         try:
             await call()
+        # A vendor's code may raise anything; strays can wait, the ports can't.
         except Exception as error:  # noqa: BLE001
             _log.error("%s: reconcile failed, trying again meanwhile", self.service, exc_info=error)
             tasks.create_task(self._until_it_works("reconcile", call))
@@ -245,6 +246,7 @@ class ServiceShim:
             try:
                 await call()
                 return
+            # A vendor's code may raise anything, most of it because its controller is away for now.
             except Exception as error:  # noqa: BLE001
                 delay = getattr(error, "delay", None) or backoff.delay()
                 _log.error("%s: %s failed, trying again in %.3g s", self.service, name, delay, exc_info=error)
@@ -253,6 +255,7 @@ class ServiceShim:
     async def _stop_backend(self) -> None:
         try:
             await self._callbacks.call("stop")
+        # Whatever a vendor's code raises, the shim ends all the same, and lets go of its claims.
         except Exception as error:  # noqa: BLE001
             _log.error("%s: stop failed", self.service, exc_info=error)
         self._callbacks.close()
