@@ -1,4 +1,5 @@
-# Everything here sets itself up: .venv/ by scripts/setup, an etcd by scripts/get-etcd.
+# Everything here sets itself up: .venv/ by scripts/setup, an etcd by scripts/get-etcd, databases (for tests and
+# benchmarks only) by scripts/get-debian.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -8,6 +9,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # Scripts, tests and `gluon up` take the etcd that this names.
 WITH_ETCD = GLUON_ETCD="$$(scripts/get-etcd)"; export GLUON_ETCD;
+WITH_SERVERS = scripts/get-debian postgresql-15 mariadb-server-core mariadb-server galera-4 rsync; $(WITH_ETCD)
 
 # What `make unit` runs: a folder, a file, or one test by the name that pytest prints.
 TEST ?= tests
@@ -22,10 +24,10 @@ demo: setup ## Show the product: from a YAML file to a bound port, in under a mi
 	@$(WITH_ETCD) $(BIN)/python scripts/demo.py
 
 test: lint ## Everything that a change must pass: lint, and all tests with coverage
-	@$(WITH_ETCD) $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(WITH_SERVERS) $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 unit: setup ## Some tests without the rest: make unit TEST=tests/model/test_compiler.py::test_name
-	@$(WITH_ETCD) $(BIN)/python -m pytest '$(TEST)'
+	@$(WITH_SERVERS) $(BIN)/python -m pytest '$(TEST)'
 
 lint: setup ## Style, format, strict types, and that imports go down the floors of the house only
 	@$(BIN)/ruff check --quiet .
@@ -42,7 +44,7 @@ docs: setup ## Write the sample configurations, and check that docs/ says everyt
 	@$(BIN)/python -m pytest tests/docs tests/model/test_docs.py
 
 bench: setup ## Measure: figures beside raw floors of the same run, as a table and as JSON
-	@$(WITH_ETCD) $(BIN)/python -m benchmarks
+	@$(WITH_SERVERS) $(BIN)/python -m benchmarks
 
 clean: ## Remove what make has made: .venv/, .tools/, caches
 	rm -rf .venv .tools .setup.* dist build .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
