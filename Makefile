@@ -9,7 +9,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # Scripts, tests and `gluon up` take the etcd that this names.
 WITH_ETCD = GLUON_ETCD="$$(scripts/get-etcd)"; export GLUON_ETCD;
-WITH_SERVERS = scripts/get-debian postgresql-15 mariadb-server-core mariadb-server galera-4 rsync; $(WITH_ETCD)
+SERVERS := postgresql-15 mariadb-server-core mariadb-client-core mariadb-server galera-4 rsync
+WITH_SERVERS = scripts/get-debian $(SERVERS); $(WITH_ETCD)
 
 # What `make unit` runs: a folder, a file, or one test by the name that pytest prints.
 TEST ?= tests
