@@ -10,6 +10,7 @@ import pytest
 
 from gluon.etcd.client import Etcd
 from servers.etcd import EtcdServer
+from servers.mariadb import MariadbServer
 
 
 @pytest.hookimpl(wrapper=True)
@@ -26,6 +27,18 @@ def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer
     server = EtcdServer(tmp_path_factory.mktemp("etcd"))
     server.start()
     try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariadbServer]:
+    """The MariaDB that all tests share: use it by `fresh_database`, and don't hurt it."""
+    server = MariadbServer(tmp_path_factory.mktemp("mariadb"))
+    try:
+        server.start()
         server.wait_ready()
         yield server
     finally:
