@@ -123,6 +123,48 @@ async def test_one_bad_member_of_a_group_fails_alone(family: SqliteDatabase) -> 
     assert await ids(family) == ["a", "d"]
 
 
+async def test_a_rehearsal_answers_as_a_write_does_and_leaves_nothing(family: SqliteDatabase) -> None:
+    commits: list[None] = []
+    family.on_commit(lambda: commits.append(None))
+
+    assert await family.rehearse(inserting("a")) == "a"
+    with pytest.raises(UniqueViolation):
+        await family.rehearse(inserting("a", "a"))
+
+    assert await ids(family) == [] and not commits
+
+
+async def test_the_rest_of_a_group_takes_no_notice_of_a_rehearsal(family: SqliteDatabase) -> None:
+    runs: list[str] = []
+
+    def counted(name: str) -> Work[str]:
+        async def work(tx: Transaction) -> str:
+            runs.append(name)
+            return await inserting(name)(tx)
+
+        return work
+
+    async def orphan(tx: Transaction) -> None:
+        await tx.execute(INSERT_CHILD, {"id": "x", "parent": "nobody"})
+
+    held = Held(family)
+    await held.begun
+    together = asyncio.gather(
+        family.write(counted("a")),
+        family.rehearse(counted("b")),
+        family.rehearse(inserting("c", then=LookupError("after it wrote"))),
+        family.rehearse(orphan),
+        family.write(counted("b")),
+        return_exceptions=True,
+    )
+    await asyncio.sleep(0)
+    await held.let_go()
+
+    assert [type(outcome) for outcome in await together] == [str, str, LookupError, type(None), str]
+    assert await ids(family) == ["a", "b"]
+    assert runs == ["a", "b", "b"]
+
+
 async def test_a_member_that_raises_before_it_writes_is_left_out(family: SqliteDatabase) -> None:
     runs = 0
 

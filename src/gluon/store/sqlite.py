@@ -7,7 +7,8 @@ while the disk is waited for, so groups grow by themselves; nobody ever waits fo
 
 One bad member fails alone. A work that raises before it has written is simply left out. When one
 raises after it has written, the group is undone and run again, now with each work in a savepoint: those
-cost a third of a short work's time, so they wait until they are needed. References are checked by
+cost a third of a short work's time, so they wait until they are needed. A rehearsal always gets one, and
+is undone in it, which nobody else in the group takes notice of. References are checked by
 SQLite when the group commits, where it can not say whose they are: if that fails, the works run
 again one by one, each in a transaction of its own.
 """
@@ -43,6 +44,8 @@ GROUP = 64
 class _Request:
     work: Work[Any]
     future: asyncio.Future[Any]
+    is_rehearsal: bool = False
+    """What the work does is undone, whatever comes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +119,24 @@ def _run_group(
     """Run the works of a group in the open transaction, and leave in it what those that succeed wrote."""
     outcomes: list[_Outcome] = []
     for request in requests:
-        if savepoints:
+        in_savepoint = savepoints or request.is_rehearsal
+        if in_savepoint:
             connection.execute("SAVEPOINT member")
         outcome = _run(connection, request)
         outcomes.append(outcome)
         if isinstance(outcome.error, DatabaseUnavailable):
             raise outcome.error
-        if savepoints:
-            if outcome.error is not None:
+        if in_savepoint:
+            if outcome.error is not None or request.is_rehearsal:
                 connection.execute("ROLLBACK TO member")
             connection.execute("RELEASE member")
         elif outcome.wrote and len(requests) > 1:
             raise _MustUndoOne
     return outcomes
+
+
+def _stays(outcome: _Outcome) -> bool:
+    return outcome.error is None and not outcome.request.is_rehearsal
 
 
 def commit_group(
@@ -138,8 +146,7 @@ def commit_group(
     try:
         connection.execute("BEGIN IMMEDIATE")
         outcomes = _run_group(connection, requests, savepoints=savepoints)
-        succeeded = any(outcome.error is None for outcome in outcomes)
-        connection.execute("COMMIT" if succeeded else "ROLLBACK")
+        connection.execute("COMMIT" if any(map(_stays, outcomes)) else "ROLLBACK")
     except _MustUndoOne:
         _roll_back(connection)
         return commit_group(connection, requests, savepoints=True)
@@ -171,6 +178,9 @@ class SqliteDatabase:
     def __init__(self, path: str | Path, *, readers: int = 2, busy_timeout: float = 5.0) -> None:
         self.path = Path(path)
         self.dialect: Dialect = sqlite_dialect.dialect(paramstyle="qmark")
+        self.shared = False
+        self.tells_of_commits = True
+        self.transactional_ddl = True
         self._reader_count = readers
         self._busy_timeout = busy_timeout
         self._lock = LockFile(self.path.with_name(self.path.name + ".lock"))
@@ -206,19 +216,25 @@ class SqliteDatabase:
         await self._stop_threads()
         self._lock.release()
 
-    async def write(self, work: Work[T]) -> T:
-        """Run a work in one transaction; its result once that is on the disk."""
+    async def write(self, work: Work[T], *, alone: str | None = None) -> T:
+        """Run a work in one transaction; its result once that is on the disk. All works run alone here."""
         return await self._ask(self._writes, work)
+
+    async def rehearse(self, work: Work[T]) -> T:
+        """Run a work as `write` does, and undo it."""
+        return await self._ask(self._writes, work, is_rehearsal=True)
 
     async def read(self, work: Work[T]) -> T:
         """Run a work that only reads, on one consistent snapshot."""
         return await self._ask(self._reads, work)
 
-    async def _ask(self, requests: queue.SimpleQueue[_Request | None], work: Work[T]) -> T:
+    async def _ask(
+        self, requests: queue.SimpleQueue[_Request | None], work: Work[T], *, is_rehearsal: bool = False
+    ) -> T:
         if not self._open or self._loop is None:
             raise DatabaseUnavailable(f"the database {self.path} is not open")
         future: asyncio.Future[T] = self._loop.create_future()
-        requests.put(_Request(work, future))
+        requests.put(_Request(work, future, is_rehearsal))
         return await future
 
     async def _start_thread(
@@ -291,7 +307,8 @@ class SqliteDatabase:
                     LOG.exception("A group of %d transactions failed", len(group))
                     failure = DatabaseUnavailable(f"the transaction failed: {error}")
                     outcomes = [_Outcome(member, error=failure) for member in group]
-                delivery.put(outcomes, changed=connection.total_changes != before)
+                changed = connection.total_changes != before and any(map(_stays, outcomes))
+                delivery.put(outcomes, changed=changed)
 
     def _read_loop(self, connection: sqlite3.Connection, delivery: _Delivery) -> None:
         while (request := self._reads.get()) is not None:
