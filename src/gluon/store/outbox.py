@@ -16,8 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from gluon.store.database import Transaction
-from gluon.store.statement import compile_statement, limited
+from gluon.store.statement import Statement, StatementCache, compile_statement, limited, padded
 from gluon.store.system_tables import outbox, set_aside
+
+_CHUNK = 256
+"""Most keys in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class OutboxRow:
     transaction: int
     key: str
     value: bytes | None
+    seen_revision: int | None = None
+    """Only while that is the key's mod_revision in etcd (0: there is no such key); None: in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,18 @@ class Outbox:
             ),
             dialect,
         )
+        self._insert_conditional = compile_statement(
+            sa.insert(outbox).values(
+                transaction_number=sa.bindparam("transaction_number"),
+                key=sa.bindparam("key"),
+                value=sa.bindparam("value"),
+                created=sa.bindparam("created"),
+                seen_revision=sa.bindparam("seen_revision"),
+            ),
+            dialect,
+        )
+        self._dialect = dialect
+        self._lookups = StatementCache()
         self._sizes = compile_statement(
             limited(
                 sa.select(row.id, sa.func.length(row.key) + sa.func.coalesce(sa.func.length(row.value), one))
@@ -81,7 +98,7 @@ class Outbox:
             dialect,
         )
         self._pending = compile_statement(
-            sa.select(row.id, row.transaction_number, row.key, row.value)
+            sa.select(row.id, row.transaction_number, row.key, row.value, row.seen_revision)
             .where(ready, row.id <= sa.bindparam("last"))
             .order_by(row.id),
             dialect,
@@ -107,11 +124,42 @@ class Outbox:
             sa.select(refused.id, refused.key, refused.reason, refused.since).order_by(refused.id), dialect
         )
         self._held = compile_statement(sa.select(sa.func.count()).select_from(outbox).where(held), dialect)
+        self._conditional = compile_statement(
+            sa.select(sa.func.count()).select_from(outbox).where(row.seen_revision.is_not(None), ready),
+            dialect,
+        )
 
     async def add(self, tx: Transaction, changes: Iterable[tuple[str, bytes | None]]) -> None:
         """Have keys changed in etcd once the transaction is committed, in this order; None deletes."""
         number, created = tx.number, time.time()
         await tx.execute_many(self._insert, [(number, key, value, created) for key, value in changes])
+
+    async def add_if_unchanged(
+        self, tx: Transaction, changes: Iterable[tuple[str, bytes | None, int]]
+    ) -> None:
+        """The same for changes that are carried out only while a key's mod_revision is the one given.
+
+        0 stands for a key that is not there. A change whose condition doesn't hold is dropped.
+        """
+        number, created = tx.number, time.time()
+        rows = [(number, key, value, created, revision) for key, value, revision in changes]
+        await tx.execute_many(self._insert_conditional, rows)
+
+    async def waiting_keys(self, tx: Transaction, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that have rows here, set aside or not."""
+        found: set[str] = set()
+        for start in range(0, len(keys), _CHUNK):
+            chunk = list(keys[start : start + _CHUNK])
+            count = padded(len(chunk))
+            chunk += [chunk[-1]] * (count - len(chunk))
+            statement = self._lookups.get(count, lambda count=count: self._compile_lookup(count))  # type: ignore[misc]
+            found.update(key for (key,) in await tx.fetch(statement, tuple(chunk)))
+        return found
+
+    async def conditional_depth(self, tx: Transaction) -> int:
+        """How many conditional changes can go, and have not gone yet."""
+        ((count,),) = await tx.fetch(self._conditional)
+        return int(count)
 
     async def pending(self, tx: Transaction, limit: int, max_bytes: int = 8 << 20) -> list[OutboxRow]:
         """The first rows that can go, in order: at most `limit`, and (but for the first) `max_bytes`."""
@@ -162,3 +210,7 @@ class Outbox:
             set_aside=refused,
             waiting=held - refused,
         )
+
+    def _compile_lookup(self, count: int) -> Statement:
+        binds: list[sa.BindParameter[str]] = [sa.bindparam(f"k{number}") for number in range(count)]
+        return compile_statement(sa.select(outbox.c.key).where(outbox.c.key.in_(binds)), self._dialect)

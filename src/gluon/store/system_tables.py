@@ -46,10 +46,15 @@ outbox = sa.Table(
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("value", sa.LargeBinary),
     sa.Column("created", sa.Double, nullable=False),
+    sa.Column("seen_revision", sa.BigInteger),
     # Numbers are never used again, even when the newest row is gone: etcd remembers those that it has.
     sqlite_autoincrement=True,
 )
-"""What has to reach etcd: a key and its new value, NULL to delete it; `created` in seconds of the epoch."""
+"""What has to reach etcd: a key and its new value, NULL to delete it; `created` in seconds of the epoch.
+
+`seen_revision`, where it is not NULL, makes the change a conditional one: it is carried out only while the
+key's mod_revision in etcd is still this (0: while there is no such key), and dropped otherwise.
+"""
 
 set_aside = sa.Table(
     "gluon_outbox_set_aside",
@@ -60,3 +65,19 @@ set_aside = sa.Table(
     sa.Column("since", sa.Double, nullable=False),
 )
 """Outbox rows (by id) that etcd refuses for themselves. Nearly always empty."""
+
+etcd_memory = sa.Table(
+    "gluon_etcd_memory",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    # Unsigned 64 bits, which no column of all databases holds.
+    sa.Column("cluster_id", sa.String(16), nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("debt", sa.BigInteger),
+    sa.Column("reason", sa.Text),
+)
+"""One row: which etcd was written to last, and up to which revision; and whether it has to be resynced.
+
+`debt` is the number of the transaction in which that was found out, NULL when nothing is owed; `reason`
+says why.
+"""
