@@ -386,8 +386,8 @@ async def test_a_file_that_somebody_else_keeps_locked_makes_it_unavailable_for_t
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://gluon:secret@db/gluon", r"postgresql://gluon:\*\*\*@db/gluon can not be used"),
-        ("mysql+asyncmy://db/gluon", "SQLite only"),
+        ("oracle://gluon:secret@db/gluon", r"oracle://gluon:\*\*\*@db/gluon can not be used"),
+        ("mssql+pymssql://db/gluon", "objects are kept in SQLite .* PostgreSQL .* or MariaDB"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("gluon.sqlite", "not the URL"),

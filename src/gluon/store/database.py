@@ -99,7 +99,7 @@ Work: TypeAlias = Callable[[Transaction], Coroutine[Any, Any, T]]
 
 @dataclass(frozen=True, slots=True)
 class DatabaseOptions:
-    """What an operator may set beside the URL; SQLite, which has no connections to share, needs none of it."""
+    """What an operator may set beside the URL; SQLite needs none of it."""
 
     max_pool_size: int = 10
     """Most connections of this process, beside one that listens."""
@@ -176,19 +176,10 @@ def open_database(url: str, *, options: DatabaseOptions | None = None) -> Databa
             f"{url!r} is not the URL of a database; one looks like sqlite:////var/lib/gluon/gluon.sqlite "
             "or postgresql://user:password@host/name"
         ) from error
-    chosen = options or DatabaseOptions()
     # Only the driver that is used gets imported: the others' packages need not be installed.
     match parsed.drivername.partition("+")[0]:
         case "sqlite":
             return _sqlite(parsed)
-        case "postgresql" | "postgres":
-            from gluon.store.postgresql import postgresql_database
-
-            return postgresql_database(parsed, chosen)
-        case "mysql" | "mariadb":
-            from gluon.store.mariadb import mariadb_database
-
-            return mariadb_database(parsed, chosen)
     raise UnsupportedDatabase(
         f"{parsed.render_as_string(hide_password=True)} can not be used: objects are kept in SQLite "
         "(sqlite:////path/of/a/file), PostgreSQL (postgresql://user:password@host/name) or MariaDB "

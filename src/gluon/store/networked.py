@@ -1,0 +1,335 @@
+"""A database behind a network: works run on the event loop, each on a pool connection of its own.
+
+Life of a write: a session is taken from the pool → BEGIN (READ COMMITTED) → the work's statements → COMMIT →
+the session goes back → callbacks. From the first statement on this is a task that the caller's
+cancellation doesn't reach.
+
+What can go wrong, and what then happens:
+
+- Another transaction is in the way (deadlock, serialization or certification failure): the database has
+  undone ours. The whole work is run again after a random pause, a bounded number of times.
+- The connection breaks before the commit: the database undoes the transaction, so the work is run again
+  on a new connection; with the database away that fails at once, with DatabaseUnavailable.
+- The connection breaks in the commit: the transaction is looked up by a mark that it got before. Committed:
+  the caller gets its result. Undone: the work is run again. Can't be learnt: OutcomeUnknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Dialect
+
+from gluon.store.database import DatabaseError, DatabaseOptions, DatabaseUnavailable, OutcomeUnknown, Work
+from gluon.store.driver import ConnectionLost, Contention, Driver, Outcome, Session
+from gluon.store.pool import SessionPool
+from gluon.store.statement import Parameters, Statement
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.5
+"""Seconds before a work is run again: at most the first, doubled with each time, up to the longest."""
+_CONNECT_PAUSE = 0.2
+"""Seconds between attempts to reach a database that is away."""
+
+
+@dataclass
+class DatabaseCounters:
+    """What happened on the database of this process, for metrics."""
+
+    commits: int = 0
+    contentions: int = 0
+    """Transactions that met another one and were run again."""
+    connections_lost: int = 0
+    outcomes_looked_up: int = 0
+
+
+class NetworkedTransaction:
+    """What a work gets to run its statements with; see `gluon.store.database.Transaction`."""
+
+    __slots__ = ("_driver", "_session", "failure", "number", "wrote")
+
+    def __init__(self, driver: Driver, session: Session) -> None:
+        self._driver = driver
+        self._session = session
+        self.failure: DatabaseError | None = None
+        self.number = random.getrandbits(63)
+        self.wrote = False
+
+    async def fetch(self, statement: Statement, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """The rows that a statement gives."""
+        self._check()
+        try:
+            return await self._session.fetch(statement.text, statement.arrange(parameters))
+        except self._driver.errors as error:
+            raise self._fail(error) from error
+
+    async def execute(self, statement: Statement, parameters: Parameters = ()) -> int:
+        """Run a statement; how many rows it touched."""
+        self._check()
+        try:
+            touched = await self._session.execute(statement.text, statement.arrange(parameters))
+        except self._driver.errors as error:
+            raise self._fail(error) from error
+        if touched:
+            self.wrote = True
+        return touched
+
+    async def execute_many(self, statement: Statement, rows: Sequence[Parameters]) -> None:
+        """Run a statement once for each of the rows, in order."""
+        self._check()
+        if not rows:
+            return
+        self.wrote = True
+        try:
+            await self._session.execute_many(statement.text, [statement.arrange(row) for row in rows])
+        except self._driver.errors as error:
+            raise self._fail(error) from error
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise DatabaseError("the transaction has failed already") from self.failure
+
+    def _fail(self, error: Exception) -> DatabaseError:
+        self.failure = self._driver.explain(error)
+        return self.failure
+
+
+class NetworkedDatabase:
+    """A database that several processes share; see `gluon.store.database.Database`."""
+
+    shared = True
+    tells_of_commits = False
+
+    def __init__(self, driver: Driver, options: DatabaseOptions) -> None:
+        self.dialect: Dialect = driver.dialect
+        self.transactional_ddl = driver.transactional_ddl
+        self.counters = DatabaseCounters()
+        self._driver = driver
+        self._options = options
+        self._pool = SessionPool(self._connect, options.max_pool_size, options.pool_timeout)
+        self._callbacks: list[Callable[[], None]] = []
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Have a plain function called in the event loop after every commit that changed something."""
+        self._callbacks.append(callback)
+
+    async def start(self) -> None:
+        """Reach the database once; it is waited for as long as a request would wait for a connection."""
+        deadline = asyncio.get_running_loop().time() + self._options.pool_timeout
+        while True:
+            try:
+                session = await self._pool.acquire()
+            except DatabaseUnavailable:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(_CONNECT_PAUSE)
+            else:
+                self._pool.release(session)
+                return
+
+    async def close(self) -> None:
+        """Finish what was begun, then close all connections."""
+        await self._pool.close()
+
+    async def write(self, work: Work[T], *, alone: str | None = None) -> T:
+        """Run a work in one transaction; its result once that is committed."""
+        session = await self._pool.acquire()
+        # What has begun is completed, even if its caller is gone.
+        return await asyncio.shield(asyncio.create_task(self._complete(session, work, alone)))
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a work that only reads, on one consistent snapshot."""
+        return await self._without_trace(work, read_only=True)
+
+    async def rehearse(self, work: Work[T]) -> T:
+        """Run a work as `write` does, and undo it."""
+        return await self._without_trace(work, read_only=False)
+
+    async def _complete(self, session: Session, work: Work[T], alone: str | None) -> T:
+        attempt = 0
+        while True:
+            try:
+                return await self._attempt(session, work, alone)
+            except (ConnectionLost, Contention) as error:
+                attempt += 1
+                await self._before_retry(error, attempt)
+            session = await self._pool.acquire()
+
+    async def _attempt(self, session: Session, work: Work[T], alone: str | None) -> T:
+        """Run a work once on a session, which goes back to the pool however that ends."""
+        transaction = NetworkedTransaction(self._driver, session)
+        mark = None
+        locked = False
+        try:
+            if alone is not None:
+                await session.lock(alone)
+                locked = True
+            await session.begin(read_only=False)
+            result = await self._run(session, transaction, work)
+            if transaction.wrote:
+                mark = await session.mark(transaction.number)
+            committed = await self._commit(session)
+            if alone is not None and committed:
+                await self._unlock(session, alone)
+        except self._driver.errors as error:
+            session.abort()
+            raise self._driver.explain(error) from error
+        except BaseException:
+            if locked:
+                session.abort()  # which lets go of the lock, too
+            raise
+        finally:
+            self._pool.release(session)
+        if not committed and mark is not None:
+            await self._look_up(mark, transaction.number)
+        if transaction.wrote:
+            self.counters.commits += 1
+            self._changed()
+        return result
+
+    async def _run(self, session: Session, transaction: NetworkedTransaction, work: Work[T]) -> T:
+        """Run a work in the transaction that has begun; when it fails that is undone."""
+        try:
+            result = await work(transaction)
+            if transaction.failure is not None:
+                raise transaction.failure
+        except BaseException as error:
+            failure = transaction.failure
+            if isinstance(failure, ConnectionLost) or isinstance(error, asyncio.CancelledError):
+                session.abort()
+            else:
+                await self._roll_back(session)
+            # Whatever the work made of these: it is not over.
+            if isinstance(failure, ConnectionLost | Contention) and failure is not error:
+                raise failure from error
+            raise
+        return result
+
+    async def _unlock(self, session: Session, name: str) -> None:
+        try:
+            await session.unlock(name)
+        except self._driver.errors:
+            session.abort()  # which lets go of it, too
+
+    async def _roll_back(self, session: Session) -> None:
+        try:
+            await session.roll_back()
+        except self._driver.errors:
+            session.abort()  # which undoes it, too
+
+    async def _commit(self, session: Session) -> bool:
+        """Commit; False when the connection broke and nobody knows how it went."""
+        try:
+            await session.commit()
+        except self._driver.errors as error:
+            explained = self._driver.explain(error)
+            if isinstance(explained, ConnectionLost):
+                LOG.warning("the connection broke in a commit: %s", explained)
+                session.abort()
+                return False
+            await self._roll_back(session)
+            raise explained from error
+        return True
+
+    async def _look_up(self, mark: Any, number: int) -> None:
+        """Return if it was committed; raises ConnectionLost if it was undone, or OutcomeUnknown."""
+        self.counters.outcomes_looked_up += 1
+        self._pool.drop_idle()
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._options.pool_timeout
+        reason = "the database does not know"
+        while clock() < deadline:
+            try:
+                session = await self._pool.acquire()
+                try:
+                    outcome = await self._driver.outcome(mark, number, session)
+                except BaseException:
+                    session.abort()
+                    raise
+                finally:
+                    self._pool.release(session)
+            except DatabaseUnavailable as error:
+                reason = str(error)
+            except self._driver.errors as error:
+                reason = str(self._driver.explain(error))
+            else:
+                if outcome is Outcome.COMMITTED:
+                    return
+                if outcome is Outcome.UNDONE:
+                    raise ConnectionLost("the connection broke in the commit, which was undone")
+                if outcome is Outcome.UNKNOWN:
+                    break
+                reason = "the database is still at it"
+            await asyncio.sleep(_CONNECT_PAUSE)
+        raise OutcomeUnknown(
+            f"the connection to the database broke in a commit, and whether that was done can't be learnt: "
+            f"{reason}"
+        )
+
+    async def _without_trace(self, work: Work[T], *, read_only: bool) -> T:
+        attempt = 0
+        while True:
+            session = await self._pool.acquire()
+            try:
+                return await self._run_and_undo(session, work, read_only=read_only)
+            except (ConnectionLost, Contention) as error:
+                attempt += 1
+                await self._before_retry(error, attempt)
+
+    async def _run_and_undo(self, session: Session, work: Work[T], *, read_only: bool) -> T:
+        transaction = NetworkedTransaction(self._driver, session)
+        try:
+            await session.begin(read_only=read_only)
+            result = await self._run(session, transaction, work)
+            await session.roll_back()
+        except self._driver.errors as error:
+            session.abort()
+            raise self._driver.explain(error) from error
+        except asyncio.CancelledError:
+            session.abort()
+            raise
+        finally:
+            self._pool.release(session)
+        return result
+
+    async def _before_retry(self, error: DatabaseError, attempt: int) -> None:
+        """Pause before a work is run again; raises DatabaseUnavailable when it was often enough."""
+        if isinstance(error, ConnectionLost):
+            self.counters.connections_lost += 1
+            self._pool.drop_idle()
+        else:
+            self.counters.contentions += 1
+        if attempt > self._options.max_retries:
+            raise DatabaseUnavailable(f"given up after {attempt} attempts: {error}") from error
+        if attempt > 1 or isinstance(error, Contention):
+            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
+            # Those that met must not meet again: the random part is all of it.
+            await asyncio.sleep(random.uniform(0, longest))
+
+    def _changed(self) -> None:
+        """Call back after a commit that changed something."""
+        for callback in self._callbacks:
+            try:
+                callback()
+            except Exception:
+                LOG.exception("A callback after a commit failed")
+
+    async def _connect(self) -> Session:
+        try:
+            async with asyncio.timeout(self._options.pool_timeout):
+                return await self._driver.connect()
+        except TimeoutError as error:
+            raise DatabaseUnavailable(
+                f"{self._driver.name} does not answer within {self._options.pool_timeout:g} s"
+            ) from error
+        except self._driver.errors as error:
+            reason = str(error) or type(error).__name__
+            raise DatabaseUnavailable(f"{self._driver.name} can't be reached: {reason}") from error
