@@ -219,7 +219,9 @@ async def test_without_a_server_calls_fail_at_once_and_say_where() -> None:
     await client.close()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:2379", "https://127.0.0.1:2379", "http://", "http://h/path"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:2379", "ftp://127.0.0.1:2379", "http://", "http://h/path", "http://h:x"]
+)
 def test_an_endpoint_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         Etcd([url])

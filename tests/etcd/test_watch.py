@@ -119,6 +119,15 @@ async def test_a_watch_behind_the_end_of_history_is_no_watch(etcd: Etcd, etcd_pr
         await etcd.watch(f"{etcd_prefix}/", revision + 1_000_000).open()
 
 
+async def test_a_watch_tells_what_was_there_before_if_asked(etcd: Etcd, etcd_prefix: str) -> None:
+    start = await etcd.put(f"{etcd_prefix}/a", b"1")
+    await etcd.put(f"{etcd_prefix}/a", b"2")
+    await etcd.delete(f"{etcd_prefix}/a")
+    async with etcd.watch(f"{etcd_prefix}/", start, previous=True) as watch:
+        told = [(e.value, e.created, e.previous) for e in await next_events(watch, 3)]
+    assert told == [(b"1", True, None), (b"2", False, b"1"), (None, False, b"2")]
+
+
 async def next_events(watch: Watch, count: int) -> list[Event]:
     events: list[Event] = []
     while len(events) < count:

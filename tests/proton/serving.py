@@ -15,6 +15,7 @@ import uvicorn
 
 from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
+from gluon.etcd.options import EtcdSettings
 from gluon.proton.identity import AuthStrategy
 from gluon.proton.options import Settings, load
 from gluon.proton.server import ProtonServer
@@ -62,8 +63,7 @@ def settings_for(folder: Path, etcd_endpoint: str, prefix: str, **changes: Any) 
     settings = replace(
         settings,
         port=0,
-        etcd_endpoint=etcd_endpoint,
-        etcd_prefix=prefix,
+        etcd=EtcdSettings(endpoints=(etcd_endpoint,), prefix=prefix),
         database_url=f"sqlite:///{folder / 'gluon.sqlite'}",
         bind_timeout=2.0,
     )

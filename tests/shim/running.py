@@ -9,6 +9,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from gluon.etcd.options import EtcdSettings
 from gluon.shim.backend import BackendContext
 from gluon.shim.backends.dummy import VIF
 from gluon.shim.extensions import Extensions
@@ -126,9 +127,8 @@ class Shims:
     def __init__(self, etcd_url: str, prefix: str) -> None:
         self.settings = ShimSettings(
             name="shim",
-            etcd_endpoints=(etcd_url,),
+            etcd=EtcdSettings(endpoints=(etcd_url,), prefix=prefix),
             handlers={"*": "recorder"},
-            prefix=prefix,
             parallel=16,
             lease_ttl=30,
         )

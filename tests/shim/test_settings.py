@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gluon.shim.errors import BadConfiguration
-from gluon.shim.settings import ShimSettings, load, parse_endpoints, parse_handlers
+from gluon.shim.settings import ShimSettings, load, parse_handlers
 
 
 def settings_of(tmp_path: Path, text: str) -> ShimSettings:
@@ -20,7 +20,7 @@ def settings_of(tmp_path: Path, text: str) -> ShimSettings:
 def test_a_file_with_the_backends_alone_is_enough(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "[shim]\nhandlers = net-l3vpn:dummy\n")
     assert settings.name == f"{socket.gethostname()}-dummy"
-    assert settings.etcd_endpoints == ("http://127.0.0.1:2379",)
+    assert settings.etcd.endpoints == ("http://127.0.0.1:2379",)
     assert settings.serves_host("anything")
     assert settings.backend_for("net-l3vpn") == "dummy"
     assert settings.backend_for("other") is None
@@ -43,14 +43,14 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         """.replace("        ", ""),
     )
     assert settings.name == "ctl-1"
-    assert settings.etcd_endpoints == (
+    assert settings.etcd.endpoints == (
         *("http://etcd-1:4001", "http://etcd-2:2380", "http://[::1]:2381", "http://[::1]:4001"),
     )
     assert settings.serves_host("compute-2")
     assert not settings.serves_host("compute-3")
     assert settings.backend_for("net-l3vpn") == "vendor.package:Backend"
     assert settings.backend_for("later") == "dummy"
-    assert (settings.prefix, settings.claim_wait) == ("/site-a", 1.5)
+    assert (settings.etcd.prefix, settings.claim_wait) == ("/site-a", 1.5)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_other_sections_are_the_backends_own(tmp_path: Path) -> None:
     settings_of(tmp_path, "[shim]\nhandlers = a:dummy\n[shim_odl]\nodl_host = x\n")
-
-
-@pytest.mark.parametrize("hosts", ["", " , ", "a:b", "a:0", "a:70000"])
-def test_no_etcd_is_no_choice(hosts: str) -> None:
-    with pytest.raises(BadConfiguration):
-        parse_endpoints(hosts, 2379)
 
 
 def test_spaces_around_handlers_do_not_matter() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gluon.etcd import rpc_pb2 as rpc
 from gluon.etcd.connection import Connection, Method
+from gluon.etcd.credentials import Credentials
 from gluon.etcd.errors import (
     Compacted,
     EtcdError,
@@ -72,16 +73,18 @@ _LISTING_ATTEMPTS = 3
 
 
 class Etcd:
-    """One etcd, by its endpoints (`http://host:port`; several are members of the same cluster).
+    """One etcd, by its endpoints (`https://host:port`, `http://…`; several are members of the same cluster).
 
     `timeout`: seconds that any call may take, at each endpoint that it tries. All loops of a process may
     share one client; it belongs to the event loop that it is first used in. Stop them before `close`.
     """
 
-    def __init__(self, endpoints: Sequence[str], *, timeout: float = 5.0) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], *, timeout: float = 5.0, credentials: Credentials | None = None
+    ) -> None:
         self.timeout = timeout
         self.history = History()
-        self._connection = Connection(endpoints, timeout)
+        self._connection = Connection(endpoints, timeout, credentials or Credentials())
 
     @property
     def endpoint(self) -> str:
@@ -165,10 +168,29 @@ class Etcd:
         )
         return outcome(await self._call(_TXN, request))
 
-    def watch(self, prefix: str, start_revision: int, *, progress: bool = True, exact: bool = False) -> Watch:
-        """Events of the keys below a prefix from a revision on (0: from now); `exact`: of this one key."""
+    def watch(
+        self,
+        prefix: str,
+        start_revision: int,
+        *,
+        progress: bool = True,
+        exact: bool = False,
+        previous: bool = False,
+    ) -> Watch:
+        """Events of the keys below a prefix from a revision on (0: from now); `exact`: of this one key.
+
+        `previous`: with the value that each key had before, which etcd reads anew for every event.
+        """
         range_end = b"" if exact else prefix_end(prefix)
-        return Watch(self._connection, self.history, prefix, range_end, start_revision, progress=progress)
+        return Watch(
+            self._connection,
+            self.history,
+            prefix,
+            range_end,
+            start_revision,
+            progress=progress,
+            previous=previous,
+        )
 
     async def grant(self, ttl: int) -> int:
         """A new lease of so many seconds; its id."""

@@ -1,7 +1,7 @@
 """Channels to etcd's endpoints: which one to use now, deadlines, and what failures mean.
 
 Each endpoint has two channels: one for calls, one for watches, so that a flood of events delays no call.
-This is the one place that makes channels; credentials for TLS and users will enter here.
+This is the one place that makes channels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import grpc
 import grpc.aio
 
+from gluon.etcd.credentials import Credentials
 from gluon.etcd.errors import EtcdUnavailable, from_rpc_error
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -38,10 +39,15 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 def target_of(url: str) -> str:
     """`host:port` of an endpoint; raises ValueError for what is none."""
     parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
-        raise ValueError(f"{url!r} is no endpoint of etcd that Gluon can use: give http://HOST:PORT")
+    try:
+        port = parts.port or 2379
+    except ValueError:
+        port = 0
+    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port or not bare:
+        raise ValueError(f"{url!r} is no endpoint of etcd: give http://HOST:PORT or https://HOST:PORT")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{parts.port or 2379}"
+    return f"{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,19 @@ class Method:
     repeatable: bool = False
 
 
+def _channel(url: str, credentials: Credentials) -> grpc.aio.Channel:
+    if urlsplit(url).scheme == "http":
+        return grpc.aio.insecure_channel(target_of(url), options=_OPTIONS)
+    return grpc.aio.secure_channel(target_of(url), credentials.of_channel(), options=_OPTIONS)
+
+
 class Endpoint:
     """One address of etcd, with its channels and their ready-made calls."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credentials: Credentials) -> None:
         self.url = url
-        target = target_of(url)
-        self.calls = grpc.aio.insecure_channel(target, options=_OPTIONS)
-        self.watches = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self.calls = _channel(url, credentials)
+        self.watches = _channel(url, credentials)
         self._unary: dict[str, Callable[..., Any]] = {}
 
     def unary(self, method: Method) -> Callable[..., Any]:
@@ -87,12 +98,13 @@ class Connection:
     is only sent where a connection stands, so that an endpoint that is known to be away fails no write.
     """
 
-    def __init__(self, urls: Sequence[str], timeout: float) -> None:
+    def __init__(self, urls: Sequence[str], timeout: float, credentials: Credentials) -> None:
         if not urls:
             raise ValueError("etcd needs at least one endpoint, as http://HOST:PORT")
         for url in urls:
             target_of(url)
         self.timeout = timeout
+        self._credentials = credentials
         self._urls = tuple(urls)
         self._endpoints: tuple[Endpoint, ...] = ()
         self._current = 0
@@ -106,7 +118,7 @@ class Connection:
         """The endpoint in use, with its channels."""
         # A channel belongs to the event loop that it is made in; the client may be made before there is one.
         if not self._endpoints:
-            self._endpoints = tuple(Endpoint(url) for url in self._urls)
+            self._endpoints = tuple(Endpoint(url, self._credentials) for url in self._urls)
         return self._endpoints[self._current]
 
     async def call(self, method: Method, request: Any) -> Any:

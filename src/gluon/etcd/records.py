@@ -42,11 +42,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A key got a value, or was deleted (`value` is None), in the revision `mod_revision`."""
+    """A key got a value, or was deleted (`value` is None), in the revision `mod_revision`.
+
+    `created`: it was not there before. `previous` is the value that it had, if the watch asks for that; None as
+    well when etcd doesn't have it any more.
+    """
 
     key: str
     value: bytes | None
     mod_revision: int
+    created: bool = False
+    previous: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

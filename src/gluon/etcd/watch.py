@@ -40,6 +40,7 @@ class Watch:
         start_revision: int,
         *,
         progress: bool,
+        previous: bool = False,
     ) -> None:
         self.key = key
         self.revision = 0
@@ -54,6 +55,7 @@ class Watch:
                 range_end=range_end,
                 start_revision=start_revision,
                 progress_notify=progress,
+                prev_kv=previous,
             )
         )
         self._endpoint: Endpoint | None = None
@@ -128,7 +130,15 @@ class Watch:
         for event in response.events:
             kv = event.kv
             value = None if event.type == rpc.Event.DELETE else kv.value
-            events.append(Event(kv.key.decode("utf-8", "surrogateescape"), value, kv.mod_revision))
+            events.append(
+                Event(
+                    kv.key.decode("utf-8", "surrogateescape"),
+                    value,
+                    kv.mod_revision,
+                    created=value is not None and kv.create_revision == kv.mod_revision,
+                    previous=event.prev_kv.value if event.HasField("prev_kv") else None,
+                )
+            )
         # The header names etcd's revision; while a watch catches up, that is ahead of what was told.
         self.revision = events[-1].mod_revision
         self._history.observe_events(self.revision, self._losses)

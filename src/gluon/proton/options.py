@@ -8,6 +8,8 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from gluon.etcd.options import ETCD_GROUP, ETCD_OPTIONS, EtcdSettings, load_settings
+
 API_GROUP = cfg.OptGroup("api", title="The HTTP API and what it serves")
 API_OPTIONS = [
     cfg.HostAddressOpt(
@@ -23,7 +25,12 @@ API_OPTIONS = [
         help="Directory with one folder for each service. Its services come beside the bundled ones, "
         "and before those of the same name. Without it only the bundled ones are known.",
     ),
-    cfg.HostAddressOpt("etcd_host", default="127.0.0.1", help="Host of the etcd server."),
+    cfg.StrOpt(
+        "etcd_host",
+        default="127.0.0.1",
+        help="Host of the etcd server; several members of one cluster with commas between them, each with a "
+        ":port of its own if need be. [etcd] endpoints, if given, comes first.",
+    ),
     cfg.PortOpt("etcd_port", default=2379, help="Port of the etcd server."),
     cfg.StrOpt(
         "auth_strategy",
@@ -71,16 +78,6 @@ DATABASE_OPTIONS = [
     ),
 ]
 
-ETCD_GROUP = cfg.OptGroup("etcd", title="How etcd is used")
-ETCD_OPTIONS = [
-    cfg.StrOpt(
-        "prefix",
-        default="",
-        help="Prefix of all keys (like /site-a), for an etcd that is shared; servers and shims of one "
-        "installation need the same one.",
-    ),
-]
-
 
 def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
     """The options by group, for the sample generator (entry point `oslo.config.opts`)."""
@@ -99,8 +96,7 @@ class Settings:
     port: int
     services: tuple[str, ...]
     models_dir: Path | None
-    etcd_endpoint: str
-    etcd_prefix: str
+    etcd: EtcdSettings
     auth_strategy: str
     public_url: str | None
     max_limit: int
@@ -120,17 +116,12 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
         conf.register_group(group)
         conf.register_opts(options, group=group)
     conf(arguments, project="gluon", prog="proton-server", version=version, default_config_files=None)
-    etcd_host = f"[{conf.api.etcd_host}]" if ":" in conf.api.etcd_host else conf.api.etcd_host
-    prefix = conf.etcd.prefix.rstrip("/")
-    if prefix and not prefix.startswith("/"):
-        raise ValueError(f"[etcd] prefix must start with '/', not {prefix!r}")
     settings = Settings(
         host=conf.api.host,
         port=conf.api.port,
         services=tuple(conf.api.service_list),
         models_dir=Path(conf.api.models_dir) if conf.api.models_dir else None,
-        etcd_endpoint=f"http://{etcd_host}:{conf.api.etcd_port}",
-        etcd_prefix=prefix,
+        etcd=load_settings(conf, "api"),
         auth_strategy=conf.api.auth_strategy,
         public_url=conf.api.public_url.rstrip("/") if conf.api.public_url else None,
         max_limit=conf.api.max_limit,

@@ -9,7 +9,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from gluon.etcd.client import Etcd, EtcdError
+from gluon.etcd.client import EtcdError
 from gluon.etcd.keys import Keys
 from gluon.etcd.version import parse_version, version_problem
 from gluon.model.catalog import load_catalog
@@ -47,8 +47,8 @@ class ProtonServer:
         self.public_url = settings.public_url or default_url
         self._settings = settings
         self._hosted = Hosted(Registry())
-        self._keys = Keys(settings.etcd_prefix)
-        self._etcd = Etcd([settings.etcd_endpoint])
+        self._keys = Keys(settings.etcd.prefix)
+        self._etcd = settings.etcd.connect()
         self._database = open_database(settings.database_url)
         self._outbox = outbox = Outbox(self._database.dialect)
         documents = EtcdDocuments(self._keys, self.public_url)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
+from gluon.etcd.options import ETCD_GROUP, ETCD_OPTIONS
+
 SHIM_GROUP = cfg.OptGroup("shim", title="The shim server")
 SHIM_OPTIONS = [
     cfg.StrOpt(
@@ -17,7 +19,7 @@ SHIM_OPTIONS = [
         "etcd_host",
         default="127.0.0.1",
         help="Host of the etcd server; several members of one cluster with commas between them, each with a "
-        ":port of its own if need be.",
+        ":port of its own if need be. [etcd] endpoints, if given, comes first.",
     ),
     cfg.PortOpt("etcd_port", default=2379, help="Port of the etcd server."),
     cfg.ListOpt(
@@ -66,16 +68,6 @@ SHIM_OPTIONS = [
         default="INFO",
         choices=["DEBUG", "INFO", "WARNING", "ERROR"],
         help="Least severe messages to log, on standard error.",
-    ),
-]
-
-ETCD_GROUP = cfg.OptGroup("etcd", title="How etcd is used")
-ETCD_OPTIONS = [
-    cfg.StrOpt(
-        "prefix",
-        default="",
-        help="Prefix of all keys (like /site-a), for an etcd that is shared; servers and shims of one "
-        "installation need the same one.",
     ),
 ]
 

@@ -16,7 +16,6 @@ import msgspec
 
 from gluon import __version__
 from gluon.etcd.backoff import Backoff
-from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
 from gluon.etcd.mirror import Change, Mirror
 from gluon.model.catalog import version_order
@@ -37,8 +36,8 @@ class ShimServer:
     def __init__(self, settings: ShimSettings, extensions: Extensions) -> None:
         self._settings = settings
         self._extensions = extensions
-        self._keys = Keys(settings.prefix)
-        self._etcd = Etcd(settings.etcd_endpoints)
+        self._keys = Keys(settings.etcd.prefix)
+        self._etcd = settings.etcd.connect()
         self._presence = Presence(
             self._etcd, self._keys.controller(settings.name), settings.lease_ttl, self._name_held
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from oslo_config import cfg
 
+from gluon.etcd.options import EtcdSettings, load_settings
 from gluon.model.problems import nearest_spelling
 from gluon.shim.errors import BadConfiguration
 from gluon.shim.options import list_opts
@@ -21,11 +22,10 @@ class ShimSettings:
     """The settings as values; times in seconds."""
 
     name: str
-    etcd_endpoints: tuple[str, ...]
+    etcd: EtcdSettings
     handlers: Mapping[str, str]
     """Backend by service; `*` is every service that isn't named."""
     hosts: frozenset[str] = frozenset({EVERY})
-    prefix: str = ""
     claim_wait: float = 5.0
     callback_timeout: float = 30.0
     parallel: int = 128
@@ -67,15 +67,15 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
     hosts = frozenset(host for host in conf.shim.host_list if host)
     if not hosts:
         raise BadConfiguration("[shim] host_list is empty; name the hosts whose ports are to be bound, or *")
-    prefix = conf.etcd.prefix.rstrip("/")
-    if prefix and not prefix.startswith("/"):
-        raise BadConfiguration(f"[etcd] prefix must start with '/', not {prefix!r}")
+    try:
+        etcd = load_settings(conf, "shim")
+    except ValueError as error:
+        raise BadConfiguration(str(error)) from error
     return ShimSettings(
         name=conf.shim.name or default_name(handlers),
-        etcd_endpoints=parse_endpoints(conf.shim.etcd_host, conf.shim.etcd_port),
+        etcd=etcd,
         handlers=handlers,
         hosts=hosts,
-        prefix=prefix,
         claim_wait=conf.shim.claim_wait,
         callback_timeout=conf.shim.callback_timeout,
         parallel=conf.shim.parallel,
@@ -97,25 +97,6 @@ def parse_handlers(handlers: Sequence[str]) -> Mapping[str, str]:
     if not found:
         raise BadConfiguration("[shim] handlers is empty; name a backend, as in handlers = *:dummy")
     return found
-
-
-def parse_endpoints(hosts: str, port: int) -> tuple[str, ...]:
-    """URLs of etcd's members, from `host`, `host:port`, `[v6]:port` with commas; raises BadConfiguration."""
-    return tuple(_endpoint(text.strip(), port) for text in hosts.split(",") if text.strip()) or _no_etcd()
-
-
-def _endpoint(text: str, port: int) -> str:
-    host, colon, own_port = text.rpartition(":")
-    if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
-        host, own_port = text, str(port)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not own_port.isdigit() or not 0 < int(own_port) < 65536:
-        raise BadConfiguration(f"[shim] etcd_host: {text!r} is neither a host nor host:port")
-    return f"http://[{host}]:{own_port}" if ":" in host else f"http://{host}:{own_port}"
-
-
-def _no_etcd() -> tuple[str, ...]:
-    raise BadConfiguration("[shim] etcd_host is empty")
 
 
 def default_name(handlers: Mapping[str, str]) -> str:
