@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,8 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._host = host
+        self.headers: Mapping[str, str] = {}
+        """Further headers of each request."""
 
     @classmethod
     async def open(cls, url: str) -> Connection:
@@ -33,7 +35,9 @@ class Connection:
         payload = b"" if body is None else json.dumps(body).encode()
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(payload)}\r\n\r\n"
+            f"Content-Length: {len(payload)}\r\n"
+            + "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+            + "\r\n"
         )
         self._writer.write(head.encode() + payload)
         answer = await self._reader.readuntil(b"\r\n\r\n")
@@ -51,9 +55,13 @@ class Connection:
 Task = Callable[[Connection], Awaitable[None]]
 
 
-async def run(url: str, connections: int, tasks: Iterable[Task]) -> tuple[float, list[float]]:
+async def run(
+    url: str, connections: int, tasks: Iterable[Task], headers: Mapping[str, str] | None = None
+) -> tuple[float, list[float]]:
     """Do the tasks, `connections` at a time; the wall time and each task's latency, in seconds."""
     pool = [await Connection.open(url) for _ in range(connections)]
+    for connection in pool:
+        connection.headers = headers or {}
     waiting = iter(tasks)
     latencies: list[float] = []
 
