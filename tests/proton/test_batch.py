@@ -40,9 +40,27 @@ def test_a_key_put_again_after_its_deletion_waits_for_the_next_batch() -> None:
     assert ids(next_batch(rows[3:])) == [4, 5]
 
 
+def test_a_condition_goes_with_the_change_that_decides_about_its_key() -> None:
+    plain, conditional, later = (
+        OutboxRow(1, 1, "/a", b"plain"),
+        OutboxRow(2, 2, "/a", b"conditional", 7),
+        OutboxRow(3, 3, "/a", b"later", 7),
+    )
+    for rows, value, conditions in (
+        ([conditional], b"conditional", {"/a": 7}),
+        ([conditional, later], b"conditional", {"/a": 7}),
+        # Whoever wrote the key meanwhile knew better.
+        ([plain, conditional], b"plain", {}),
+        ([conditional, plain], b"plain", {}),
+    ):
+        batch = next_batch(rows)
+        assert (batch.changes, batch.conditions) == ({"/a": value}, conditions)
+        assert batch.rows == tuple(rows)
+
+
 def test_the_number_of_keys_is_bounded() -> None:
     rows = rows_of(*[[(f"/{i}", b"v")] for i in range(300)])
-    assert len(next_batch(rows).changes) == 127
+    assert len(next_batch(rows).changes) == 126
 
 
 def test_the_number_of_rows_is_bounded_even_for_one_key() -> None:

@@ -245,6 +245,35 @@ async def test_a_database_made_anew_loses_nothing_to_the_record_of_the_old_one(
             assert name in await here.stored()
 
 
+# -- conditions ---------------------------------------------------------------------------------------------
+
+
+async def test_a_conditional_change_is_dropped_when_its_key_was_written_since(here: Site) -> None:
+    async with running(here.relay()) as relay:
+        await here.commit(*[(name, b"1") for name in ("same", "changed", "gone", "doomed")])
+        await here.drained()
+        seen = {item.key: item.mod_revision for item in (await here.etcd.list(here.keys.objects())).items}
+        await here.commit(("changed", b"2"), ("gone", None))
+        await here.drained()
+        changes: list[tuple[object, bytes | None]] = [
+            *((name, b"resynced") for name in ("same", "changed", "gone", "new")),
+            ("doomed", None),
+        ]
+        conditional = [(here.key(n), value, seen.get(here.key(n), 0)) for n, value in changes]
+        await here.database.write(lambda tx: here.outbox.add_if_unchanged(tx, conditional))
+        await here.drained()
+        assert relay.counters.overtaken == 2
+    assert await here.stored() == {"same": b"resynced", "changed": b"2", "new": b"resynced"}
+
+
+async def test_a_batch_may_be_all_conditions(here: Site) -> None:
+    changes = [(here.key(number), b"1", 0) for number in range(300)]
+    await here.database.write(lambda tx: here.outbox.add_if_unchanged(tx, changes))
+    async with running(here.relay()):
+        await here.drained()
+    assert len(await here.stored()) == 300
+
+
 # -- etcd in trouble ----------------------------------------------------------------------------------------
 
 

@@ -13,8 +13,11 @@ from itertools import groupby
 
 from gluon.store.outbox import OutboxRow
 
-MAX_KEYS = 127
-"""etcd takes 128 operations in a transaction by default (`--max-txn-ops`); one is the relay's own key."""
+MAX_KEYS = 126
+"""etcd takes 128 operations in a transaction by default (`--max-txn-ops`), and as many conditions.
+
+One operation is for the relay's own key, and two conditions are its own; each key may have one.
+"""
 
 MAX_BYTES = 1024 * 1024
 """Of keys and values in one batch; etcd refuses requests over 1.5 MiB by default (`--max-request-bytes`)."""
@@ -46,7 +49,21 @@ class Batch:
     @cached_property
     def changes(self) -> dict[str, bytes | None]:
         """Each key once, with its last value."""
-        return {row.key: row.value for row in self.rows}
+        return {key: row.value for key, row in self._deciding.items()}
+
+    @cached_property
+    def conditions(self) -> dict[str, int]:
+        """The keys that change only while they have this mod_revision."""
+        return {k: row.seen_revision for k, row in self._deciding.items() if row.seen_revision is not None}
+
+    @cached_property
+    def _deciding(self) -> dict[str, OutboxRow]:
+        rows: dict[str, OutboxRow] = {}
+        for row in self.rows:
+            # What comes before a conditional change gives its key another revision.
+            if row.seen_revision is None or row.key not in rows:
+                rows[row.key] = row
+        return rows
 
 
 def next_batch(
@@ -109,9 +126,11 @@ class _Fitting:
             or (row.value is not None and row.key in self._deleted)
         ):
             return False
+        self._rows += 1
+        if row.seen_revision is not None and not is_new:
+            return True  # it comes to nothing
         self._sizes[row.key] = size
         self._bytes = total
-        self._rows += 1
         if row.value is None:
             self._deleted.add(row.key)
         return True

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from gluon.etcd.records import KeyValue
 from gluon.proton.batch import MAX_KEYS, MAX_ROWS, Batch, next_batch, size_of
 from gluon.proton.relay_record import RelayRecord
 from gluon.store.database import Database, DatabaseError, Transaction
+from gluon.store.etcd_memory import EtcdMemory, Remembered
 from gluon.store.outbox import Outbox, OutboxRow
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ class RelayCounters:
     rows: int = 0
     recovered: int = 0
     """Rows that were found to be in etcd already, and only removed."""
+    overtaken: int = 0
+    """Conditional changes that were dropped, because their keys had been written since."""
     set_aside: int = 0
     failures: int = 0
     histories_lost: int = 0
@@ -91,6 +94,15 @@ class Relay:
 
     **Order.** A batch is a prefix of what waits; the next one is sent when etcd has answered.
 
+    **Conditions.** A row may name the mod_revision that its key must have. The relay reads those keys just
+    before it sends their batch, leaves out the changes whose condition does not hold, and compares the
+    others' in the transaction: if one of them is written in between, the batch is made again.
+
+    **Lost history.** The revision of each batch is noted in the database when its rows are removed. A
+    leader that finds another cluster, or an older record in etcd than that, knows that etcd was wiped or
+    restored, and so does one whose client has seen it happen. It notes in the database that a resync is
+    owed before it writes anything: what etcd is told from then on is no less right than before.
+
     **Trouble.** etcd away or out of space: bounded back-off, then recover and go on; the outbox grows
     meanwhile. A batch that etcd refuses for what it is gets halved, down to the row, which is set aside;
     the database holds back later rows of that key, and everything else goes on.
@@ -104,9 +116,13 @@ class Relay:
         keys: Keys,
         *,
         lease: int = LEASE,
+        memory: EtcdMemory | None = None,
         on_history_lost: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`on_history_lost` is awaited by a leader before it goes on, when etcd was wiped or restored."""
+        """With a `memory` a leader notes what it wrote, and that a resync is owed when etcd lost that.
+
+        `on_history_lost` is awaited by a leader before it goes on, when etcd was wiped or restored.
+        """
         self.counters = RelayCounters()
         self.is_leader = False
         self._database = database
@@ -115,6 +131,7 @@ class Relay:
         self._record_key = keys.relay()
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._election = Election(etcd, keys.relay_election(), name.encode(), lease)
+        self._memory = memory
         self._on_history_lost = on_history_lost
         self._known_losses = etcd.history.losses
         self._wake = asyncio.Event()
@@ -158,7 +175,7 @@ class Relay:
                 f"etcd refuses {_count(state.set_aside, 'change')}, and {state.waiting} more "
                 f"{'waits' if state.waiting == 1 else 'wait'} behind: table gluon_outbox_set_aside says why"
             )
-        if counters.histories_lost:
+        if counters.histories_lost and self._memory is None:
             reasons.append("etcd was wiped or restored: it lacks what was written before")
         return report | ({"status": "degraded", "reasons": reasons} if reasons else {})
 
@@ -202,9 +219,9 @@ class Relay:
         outcome = await self._etcd.transact([self._election.guard], [Op.get(self._record_key)])
         if not outcome.succeeded:
             raise _NotLeader
-        await self._notice_lost_history()
         found = outcome.results[0]
         self._record_revision = found.mod_revision if isinstance(found, KeyValue) else 0
+        await self._notice_lost_history()
         record = RelayRecord.decode(found.value) if isinstance(found, KeyValue) else RelayRecord.of(())
         if record.rows:
             self.counters.recovered += await self._database.write(
@@ -223,14 +240,32 @@ class Relay:
         return len(ids)
 
     async def _notice_lost_history(self) -> None:
-        losses = self._etcd.history.losses
-        if losses == self._known_losses:
+        losses, memory = self._etcd.history.losses, self._memory
+        remembered = await self._database.read(memory.recall) if memory is not None else None
+        contradiction = self._contradiction(remembered) if remembered is not None else None
+        if losses == self._known_losses and contradiction is None:
             return
-        _log.error("etcd was wiped or restored: it lacks what was written before")
-        self.counters.histories_lost += losses - self._known_losses
+        reason = contradiction or "etcd was wiped or restored"
+        _log.error("%s: it lacks what was written before", reason)
+        self.counters.histories_lost += max(1, losses - self._known_losses)
+        if memory is not None:
+            cluster_id = self._etcd.history.cluster_id
+            await self._database.write(lambda tx: memory.owe(tx, cluster_id, reason))
         if self._on_history_lost is not None:
             await self._on_history_lost()
         self._known_losses = losses
+
+    def _contradiction(self, remembered: Remembered) -> str | None:
+        """Why this can't be the etcd that was written to last, as it was then."""
+        found = self._etcd.history.cluster_id
+        if found != remembered.cluster_id:
+            return f"etcd was replaced or restored: its cluster is {found:x}, was {remembered.cluster_id:x}"
+        if self._record_revision < remembered.revision:
+            return (
+                f"etcd was wiped or restored: the relay's last write is of revision {self._record_revision} "
+                f"in it, and was of {remembered.revision}"
+            )
+        return None
 
     async def _read(self, skipped: Iterable[OutboxRow]) -> list[OutboxRow]:
         """The first rows that wait, but for those that etcd has or is being given."""
@@ -251,7 +286,7 @@ class Relay:
             await self._send(batch)
             if self._removal is not None:
                 await self._removal
-            self._remove_later(batch)
+            self._remove_later(batch, self._record_revision)
             self._waiting = rest if ahead is None else await ahead
         except (RequestTooLarge, InvalidRequest) as error:
             await self._refused(batch, error)
@@ -261,23 +296,41 @@ class Relay:
 
     async def _send(self, batch: Batch) -> None:
         record = RelayRecord.of((*self._removing, *batch.rows))
+        overtaken = await self._overtaken(batch.conditions)
         outcome = await self._etcd.transact(
             [
                 self._election.guard,
                 Compare.mod_revision(self._record_key, "=", self._record_revision),
+                *[
+                    Compare.mod_revision(key, "=", revision)
+                    for key, revision in batch.conditions.items()
+                    if key not in overtaken
+                ],
             ],
             [
                 Op.put(self._record_key, record.encode()),
                 *[
                     Op.delete(key) if value is None else Op.put(key, value)
                     for key, value in batch.changes.items()
+                    if key not in overtaken
                 ],
             ],
         )
         if not outcome.succeeded:
             raise _Overtaken
         self._record_revision = outcome.revision
+        self.counters.overtaken += len(overtaken)
         self._succeeded(batch)
+
+    async def _overtaken(self, conditions: Mapping[str, int]) -> frozenset[str]:
+        """The keys whose conditions don't hold."""
+        if not conditions:
+            return frozenset()
+        outcome = await self._etcd.transact([self._election.guard], [Op.get(key) for key in conditions])
+        if not outcome.succeeded:
+            raise _NotLeader
+        found = [item.mod_revision if isinstance(item, KeyValue) else 0 for item in outcome.results]
+        return frozenset(k for k, now in zip(conditions, found, strict=True) if now != conditions[k])
 
     async def _refused(self, batch: Batch, error: EtcdError) -> None:
         if len(batch.rows) > 1:
@@ -291,10 +344,16 @@ class Relay:
         # The database holds back the rows of that key from now on; these were read before.
         self._waiting = [waiting for waiting in self._waiting if waiting.key != row.key]
 
-    def _remove_later(self, batch: Batch) -> None:
-        ids = batch.ids
+    def _remove_later(self, batch: Batch, revision: int) -> None:
+        ids, memory, cluster_id = batch.ids, self._memory, self._etcd.history.cluster_id
+
+        async def work(tx: Transaction) -> None:
+            await self._outbox.remove(tx, ids)
+            if memory is not None:
+                await memory.note(tx, cluster_id, revision)
+
         self._removing = batch.rows
-        self._removal = asyncio.create_task(self._database.write(lambda tx: self._outbox.remove(tx, ids)))
+        self._removal = asyncio.create_task(self._database.write(work))
         self._removal.add_done_callback(lambda _: self._wake.set())
 
     def _look_after_removal(self) -> None:
