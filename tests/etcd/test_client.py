@@ -326,3 +326,17 @@ async def test_concurrent_answers_in_any_order_are_no_lost_history(etcd: Etcd, e
 )
 def test_the_range_of_a_prefix_ends_behind_its_last_possible_key(prefix: str, end: bytes) -> None:
     assert prefix_end(prefix) == end
+
+
+async def test_an_observer_is_told_of_each_call_and_of_what_it_failed_with() -> None:
+    port, closed = free_ports(2)
+    calls: list[tuple[str, str | None]] = []
+    client = Etcd([f"http://127.0.0.1:{port}", f"http://127.0.0.1:{closed}"], timeout=0.5)
+    client.observe_calls(lambda method, seconds, error: calls.append((method, type(error).__name__)))
+    try:
+        with pytest.raises(EtcdUnavailable):
+            await client.get("/a")
+    finally:
+        await client.close()
+    assert client.endpoints == (f"http://127.0.0.1:{port}", f"http://127.0.0.1:{closed}")
+    assert calls == [("Range", "EtcdUnavailable")] * 2

@@ -295,3 +295,21 @@ async def test_through_kills_and_pauses_it_ends_equal_and_never_goes_back(
     assert told.copy == there == dict(mirror.items())
     assert told.went_back == []
     assert mirror.counters.histories_lost == 0
+
+
+async def test_silence_lasts_from_what_etcd_said_last(
+    own_etcd: Etcd, own_etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    mirror = Mirror(own_etcd, f"{etcd_prefix}/", Told())
+    assert mirror.silence is None
+
+    async with running(mirror.run()):
+        await mirror.synced.wait()
+        own_etcd_server.pause()
+        await eventually(lambda: not mirror.synced.is_set())
+        # Silent for the client's timeout, asked, and silent for as long again.
+        assert mirror.silence is not None
+        assert mirror.silence > 0.9
+        own_etcd_server.resume()
+        await eventually(lambda: mirror.synced.is_set())
+        await eventually(lambda: (mirror.silence or 0.0) < 0.9)

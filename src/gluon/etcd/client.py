@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from gluon.etcd import rpc_pb2 as rpc
-from gluon.etcd.connection import Connection, Method
+from gluon.etcd.connection import CallObserver, Connection, Method
 from gluon.etcd.credentials import Credentials
 from gluon.etcd.errors import (
     Compacted,
@@ -85,6 +85,15 @@ class Etcd:
         self.timeout = timeout
         self.history = History()
         self._connection = Connection(endpoints, timeout, credentials or Credentials())
+
+    def observe_calls(self, observer: CallObserver) -> None:
+        """Have a plain function told of every call that is over; it must not raise."""
+        self._connection.on_call = observer
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """All endpoints, in the order in which they were given."""
+        return self._connection.urls
 
     @property
     def endpoint(self) -> str:

@@ -7,6 +7,7 @@ This is the one place that makes channels.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ import grpc
 import grpc.aio
 
 from gluon.etcd.credentials import Credentials
-from gluon.etcd.errors import EtcdUnavailable, from_rpc_error
+from gluon.etcd.errors import EtcdError, EtcdUnavailable, from_rpc_error
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", -1),
@@ -58,6 +59,15 @@ class Method:
     request: type[Any]
     response: type[Any]
     repeatable: bool = False
+
+    @property
+    def name(self) -> str:
+        """What etcd calls it, like `Range`."""
+        return self.path.rpartition("/")[2]
+
+
+CallObserver = Callable[[str, float, EtcdError | None], None]
+"""Told of each call when it is over: its method, the seconds that it took, and what it failed with."""
 
 
 def _channel(url: str, credentials: Credentials) -> grpc.aio.Channel:
@@ -105,44 +115,52 @@ class Connection:
             target_of(url)
         self.timeout = timeout
         self._credentials = credentials
-        self._urls = tuple(urls)
+        self.urls = tuple(urls)
         self._endpoints: tuple[Endpoint, ...] = ()
         self._current = 0
+        self.on_call: CallObserver | None = None
 
     @property
     def url(self) -> str:
         """The endpoint in use."""
-        return self._urls[self._current]
+        return self.urls[self._current]
 
     def endpoint(self) -> Endpoint:
         """The endpoint in use, with its channels."""
         # A channel belongs to the event loop that it is made in; the client may be made before there is one.
         if not self._endpoints:
-            self._endpoints = tuple(Endpoint(url, self._credentials) for url in self._urls)
+            self._endpoints = tuple(Endpoint(url, self._credentials) for url in self.urls)
         return self._endpoints[self._current]
 
     async def call(self, method: Method, request: Any) -> Any:
         """Ask, and get the answer of the wire; raises EtcdError."""
-        attempts = len(self._urls) if method.repeatable else 1
+        attempts = len(self.urls) if method.repeatable else 1
         while True:
             endpoint = self.endpoint()
-            if len(self._urls) > 1:
+            if len(self.urls) > 1:
                 endpoint = await self._standing()
             attempts -= 1
+            began = time.perf_counter()
             try:
-                return await endpoint.unary(method)(request, timeout=self.timeout)
+                response = await endpoint.unary(method)(request, timeout=self.timeout)
             except grpc.aio.AioRpcError as error:
-                failure = from_rpc_error(error, method.path.rpartition("/")[2], endpoint.url)
+                failure = from_rpc_error(error, method.name, endpoint.url)
+                if self.on_call is not None:
+                    self.on_call(method.name, time.perf_counter() - began, failure)
                 if not isinstance(failure, EtcdUnavailable):
                     raise failure from error
                 self.leave(endpoint)
                 if not attempts:
                     raise failure from error
+            else:
+                if self.on_call is not None:
+                    self.on_call(method.name, time.perf_counter() - began, None)
+                return response
 
     def leave(self, endpoint: Endpoint) -> None:
         """Use another endpoint from now on, unless that has been decided meanwhile."""
         if self._endpoints[self._current] is endpoint:
-            self._current = (self._current + 1) % len(self._urls)
+            self._current = (self._current + 1) % len(self.urls)
 
     async def close(self) -> None:
         """End all channels; whatever still runs on them is cancelled."""
@@ -152,7 +170,7 @@ class Connection:
 
     async def _standing(self) -> Endpoint:
         """An endpoint whose connection stands, the one in use first; the one in use when none does."""
-        for _ in self._urls:
+        for _ in self.urls:
             endpoint = self.endpoint()
             state = endpoint.calls.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.READY or await self._becomes_ready(endpoint.calls, state):
@@ -163,7 +181,7 @@ class Connection:
     async def _becomes_ready(self, channel: grpc.aio.Channel, state: grpc.ChannelConnectivity) -> bool:
         """Whether an attempt to connect that is under way, or is made now, succeeds in its share of time."""
         try:
-            async with asyncio.timeout(self.timeout / len(self._urls)):
+            async with asyncio.timeout(self.timeout / len(self.urls)):
                 while state in (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING):
                     await channel.wait_for_state_change(state)
                     state = channel.get_state(try_to_connect=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from gluon.etcd.client import Etcd
 from gluon.etcd.errors import Compacted, EtcdError, EtcdUnavailable, HistoryLost, WatchCancelled
 from gluon.etcd.records import Event, KeyValue, WatchBatch
 from gluon.etcd.stopping import run_until
+from gluon.etcd.watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +85,16 @@ class Mirror:
         self._values: dict[str, bytes] | None = {} if keep_values else None
         self._must_list = True
         self._losses = client.history.losses
+        self._watch: Watch | None = None
         self._stop = asyncio.Event()
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds since etcd last said anything on the watch; it grows while no watch stands.
+
+        None before the first one.
+        """
+        return time.monotonic() - self._watch.heard_at if self._watch is not None else None
 
     def __len__(self) -> int:
         return len(self._revisions)
@@ -127,6 +138,7 @@ class Mirror:
             try:
                 await self._catch_up()
                 async with self._client.watch(self.prefix, self.revision + 1) as watch:
+                    self._watch = watch
                     self.synced.set()
                     stands_at = loop.time() + _STANDS
                     if failing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import grpc.aio
@@ -44,6 +45,8 @@ class Watch:
     ) -> None:
         self.key = key
         self.revision = 0
+        self.heard_at = time.monotonic()
+        """When etcd last said anything, be it an event, a notice, or an answer to whether it is there."""
         self._connection = connection
         self._history = history
         self._start_revision = start_revision
@@ -145,6 +148,7 @@ class Watch:
         return WatchBatch(events, self.revision)
 
     def _check(self, response: rpc.WatchResponse) -> None:
+        self.heard_at = time.monotonic()
         self._history.observe_cluster(response.header)
         if response.canceled:
             if response.compact_revision:
