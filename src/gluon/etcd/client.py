@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from gluon.etcd import methods
 from gluon.etcd import rpc_pb2 as rpc
-from gluon.etcd.connection import CallObserver, Connection, Method
+from gluon.etcd.connection import CallObserver, Connection
 from gluon.etcd.credentials import Credentials
+from gluon.etcd.endpoint import Method
 from gluon.etcd.errors import (
     Compacted,
     EtcdError,
@@ -24,7 +26,7 @@ from gluon.etcd.errors import (
     WatchCompacted,
 )
 from gluon.etcd.history import History
-from gluon.etcd.records import Event, KeyValue, Listing, Status, WatchBatch, key_value
+from gluon.etcd.records import Event, KeyValue, Listing, Status, WatchBatch, key_value, status_of
 from gluon.etcd.transaction import Compare, Op, Outcome, outcome, wire_key
 from gluon.etcd.watch import Watch
 
@@ -49,21 +51,6 @@ __all__ = [
     "WatchCancelled",
     "WatchCompacted",
 ]
-
-_RANGE = Method("/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse, repeatable=True)
-_PUT = Method("/etcdserverpb.KV/Put", rpc.PutRequest, rpc.PutResponse)
-_DELETE = Method("/etcdserverpb.KV/DeleteRange", rpc.DeleteRangeRequest, rpc.DeleteRangeResponse)
-_TXN = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse)
-_COMPACT = Method("/etcdserverpb.KV/Compact", rpc.CompactionRequest, rpc.CompactionResponse)
-_GRANT = Method("/etcdserverpb.Lease/LeaseGrant", rpc.LeaseGrantRequest, rpc.LeaseGrantResponse)
-_REVOKE = Method("/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse)
-_KEEP_ALIVE = Method(
-    "/etcdserverpb.Lease/LeaseKeepAlive",
-    rpc.LeaseKeepAliveRequest,
-    rpc.LeaseKeepAliveResponse,
-    repeatable=True,
-)
-_STATUS = Method("/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse, repeatable=True)
 
 _DELETED_AT_ONCE = 1_000
 """Keys in one DeleteRange: a deletion of very many at once slows down etcd's reads until it is restarted."""
@@ -103,7 +90,7 @@ class Etcd:
     async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         """A key now, or as it was at a revision (Compacted when that is gone)."""
         request = rpc.RangeRequest(key=wire_key(key), revision=revision)
-        response = await self._call(_RANGE, request)
+        response = await self._call(methods.RANGE, request)
         return key_value(response.kvs[0]) if response.kvs else None
 
     async def list(self, prefix: str, *, revision: int = 0, page: int = 1_000) -> Listing:
@@ -126,7 +113,7 @@ class Etcd:
         key, range_end = wire_key(prefix), prefix_end(prefix)
         while True:
             request = rpc.RangeRequest(key=key, range_end=range_end, limit=page, revision=revision)
-            response = await self._call(_RANGE, request)
+            response = await self._call(methods.RANGE, request)
             revision = revision or response.header.revision
             items = [key_value(kv) for kv in response.kvs]
             yield Listing(items, revision, response.header.cluster_id)
@@ -136,13 +123,13 @@ class Etcd:
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         """Write a key; the revision of that. LeaseNotFound when the lease is gone."""
-        response = await self._call(_PUT, rpc.PutRequest(key=wire_key(key), value=value, lease=lease))
+        response = await self._call(methods.PUT, rpc.PutRequest(key=wire_key(key), value=value, lease=lease))
         revision: int = response.header.revision
         return revision
 
     async def delete(self, key: str) -> bool:
         """Delete a key; whether it was there."""
-        response = await self._call(_DELETE, rpc.DeleteRangeRequest(key=wire_key(key)))
+        response = await self._call(methods.DELETE, rpc.DeleteRangeRequest(key=wire_key(key)))
         return bool(response.deleted)
 
     async def delete_prefix(self, prefix: str) -> int:
@@ -151,13 +138,15 @@ class Etcd:
         deleted: int = 0
         while True:
             found = await self._call(
-                _RANGE,
+                methods.RANGE,
                 rpc.RangeRequest(key=key, range_end=range_end, limit=_DELETED_AT_ONCE, keys_only=True),
             )
             if not found.kvs:
                 return deleted
             last = found.kvs[-1].key + b"\0"
-            response = await self._call(_DELETE, rpc.DeleteRangeRequest(key=found.kvs[0].key, range_end=last))
+            response = await self._call(
+                methods.DELETE, rpc.DeleteRangeRequest(key=found.kvs[0].key, range_end=last)
+            )
             deleted += response.deleted
             if not found.more:
                 return deleted
@@ -175,7 +164,7 @@ class Etcd:
             success=[op.message() for op in then],
             failure=[op.message() for op in otherwise],
         )
-        return outcome(await self._call(_TXN, request))
+        return outcome(await self._call(methods.TXN, request))
 
     def watch(
         self,
@@ -203,13 +192,13 @@ class Etcd:
 
     async def grant(self, ttl: int) -> int:
         """A new lease of so many seconds; its id."""
-        response = await self._call_unordered(_GRANT, rpc.LeaseGrantRequest(ttl=ttl))
+        response = await self._call_unordered(methods.GRANT, rpc.LeaseGrantRequest(ttl=ttl))
         lease_id: int = response.id
         return lease_id
 
     async def keep_alive(self, lease_id: int) -> int:
         """Renew a lease; the seconds that it has now. LeaseNotFound when it is gone."""
-        response = await self._call_unordered(_KEEP_ALIVE, rpc.LeaseKeepAliveRequest(id=lease_id))
+        response = await self._call_unordered(methods.KEEP_ALIVE, rpc.LeaseKeepAliveRequest(id=lease_id))
         # Here, and only here, etcd says it with a number.
         if response.ttl <= 0:
             raise LeaseNotFound(f"etcd at {self.endpoint}: lease {lease_id:x} has expired")
@@ -218,25 +207,20 @@ class Etcd:
 
     async def revoke(self, lease_id: int) -> None:
         """End a lease, and with it the keys that it holds; LeaseNotFound when it is gone already."""
-        await self._call_unordered(_REVOKE, rpc.LeaseRevokeRequest(id=lease_id))
+        await self._call_unordered(methods.REVOKE, rpc.LeaseRevokeRequest(id=lease_id))
 
     async def compact(self, revision: int) -> None:
         """Forget what was before a revision; Compacted when that has been done."""
-        await self._call(_COMPACT, rpc.CompactionRequest(revision=revision))
+        await self._call(methods.COMPACT, rpc.CompactionRequest(revision=revision))
 
     async def status(self) -> Status:
         """What the endpoint in use says of itself."""
-        response = await self._call_unordered(_STATUS, rpc.StatusRequest())
-        return Status(
-            version=response.version,
-            cluster_id=response.header.cluster_id,
-            member_id=response.header.member_id,
-            revision=response.header.revision,
-            leader=response.leader,
-            db_size=response.db_size,
-            db_size_in_use=response.db_size_in_use,
-            alarms=tuple(response.errors),
-        )
+        return status_of(await self._call_unordered(methods.STATUS, rpc.StatusRequest()))
+
+    async def statuses(self, within: float) -> dict[str, Status | EtcdError]:
+        """What each endpoint says of itself within so many seconds, or why it says nothing, by its URL."""
+        answers = await self._connection.call_each(methods.STATUS, rpc.StatusRequest(), within)
+        return {u: a if isinstance(a, EtcdError) else status_of(a) for u, a in answers.items()}
 
     async def close(self) -> None:
         """End the connections; what still runs on them is cancelled."""

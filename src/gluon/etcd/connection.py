@@ -1,111 +1,33 @@
-"""Channels to etcd's endpoints: which one to use now, deadlines, and what failures mean.
-
-Each endpoint has two channels: one for calls, one for watches, so that a flood of events delays no call.
-This is the one place that makes channels.
-"""
+"""Which of etcd's endpoints to use now, deadlines, and what failures mean."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
 
+from gluon.etcd import methods
+from gluon.etcd import rpc_pb2 as rpc
 from gluon.etcd.credentials import Credentials
-from gluon.etcd.errors import EtcdError, EtcdUnavailable, from_rpc_error
-
-_OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # gRPC would wait up to two minutes between attempts; a restarted etcd shall be found at once.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 500),
-    # In spite of its name, how long one attempt may take: a stopped etcd accepts, but never says a word.
-    ("grpc.min_reconnect_backoff_ms", 2_000),
-    # etcd closes connections that ping more often than every 5 s.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.enable_http_proxy", 0),
-    # gRPC shares connections between channels of equal options, in the whole process.
-    ("grpc.use_local_subchannel_pool", 1),
-)
-
-
-def target_of(url: str) -> str:
-    """`host:port` of an endpoint; raises ValueError for what is none."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or 2379
-    except ValueError:
-        port = 0
-    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port or not bare:
-        raise ValueError(f"{url!r} is no endpoint of etcd: give http://HOST:PORT or https://HOST:PORT")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One of etcd's calls. `repeatable`: doing it twice is no different from doing it once."""
-
-    path: str
-    request: type[Any]
-    response: type[Any]
-    repeatable: bool = False
-
-    @property
-    def name(self) -> str:
-        """What etcd calls it, like `Range`."""
-        return self.path.rpartition("/")[2]
-
+from gluon.etcd.endpoint import Endpoint, Method, target_of
+from gluon.etcd.errors import AccessRefused, EtcdError, EtcdUnavailable, NoLeader, StaleToken, from_rpc_error
+from gluon.etcd.session import Metadata, Session
 
 CallObserver = Callable[[str, float, EtcdError | None], None]
 """Told of each call when it is over: its method, the seconds that it took, and what it failed with."""
-
-
-def _channel(url: str, credentials: Credentials) -> grpc.aio.Channel:
-    if urlsplit(url).scheme == "http":
-        return grpc.aio.insecure_channel(target_of(url), options=_OPTIONS)
-    return grpc.aio.secure_channel(target_of(url), credentials.of_channel(), options=_OPTIONS)
-
-
-class Endpoint:
-    """One address of etcd, with its channels and their ready-made calls."""
-
-    def __init__(self, url: str, credentials: Credentials) -> None:
-        self.url = url
-        self.calls = _channel(url, credentials)
-        self.watches = _channel(url, credentials)
-        self._unary: dict[str, Callable[..., Any]] = {}
-
-    def unary(self, method: Method) -> Callable[..., Any]:
-        """The ready-made call of a method with one request and one answer."""
-        call = self._unary.get(method.path)
-        if call is None:
-            call = self._unary[method.path] = self.calls.unary_unary(
-                method.path, method.request.SerializeToString, method.response.FromString
-            )
-        return call
-
-    async def close(self) -> None:
-        """End both channels, and what still runs on them."""
-        await self.calls.close()
-        await self.watches.close()
 
 
 class Connection:
     """The endpoints of one etcd, one of which is in use.
 
     A call that finds no answer makes the next call use the next endpoint. Reads are repeated there by
-    themselves; writes are not, since the first attempt may have been applied. With several endpoints a write
-    is only sent where a connection stands, so that an endpoint that is known to be away fails no write.
+    themselves; writes are not, since the first attempt may have been applied, unless the member says that it
+    did nothing. With several endpoints a write is only sent where a connection stands, so that an endpoint
+    that is known to be away fails no write.
     """
 
     def __init__(self, urls: Sequence[str], timeout: float, credentials: Credentials) -> None:
@@ -114,6 +36,7 @@ class Connection:
         for url in urls:
             target_of(url)
         self.timeout = timeout
+        self.session = Session(credentials, self._authenticate)
         self._credentials = credentials
         self.urls = tuple(urls)
         self._endpoints: tuple[Endpoint, ...] = ()
@@ -134,28 +57,38 @@ class Connection:
 
     async def call(self, method: Method, request: Any) -> Any:
         """Ask, and get the answer of the wire; raises EtcdError."""
-        attempts = len(self.urls) if method.repeatable else 1
-        while True:
+        metadata = await self.session.metadata()
+        try:
+            return await self._ask(method, request, metadata)
+        except StaleToken:
+            if not self.session.renew(metadata):
+                raise
+        return await self._ask(method, request, await self.session.metadata())
+
+    async def call_each(self, method: Method, request: Any, within: float) -> dict[str, Any]:
+        """Ask all endpoints at the same time: by its URL each answer within so many seconds, or EtcdError.
+
+        Without access, and members without a leader answer as well.
+        """
+        self.endpoint()
+        asking = (self._attempt(endpoint, method, request, (), within) for endpoint in self._endpoints)
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, EtcdError):
+                raise answer
+        return dict(zip(self.urls, answers, strict=True))
+
+    async def usable_endpoint(self) -> Endpoint:
+        """An endpoint whose connection stands, the one in use first; the one in use when none does."""
+        if len(self.urls) == 1:
+            return self.endpoint()
+        for _ in self.urls:
             endpoint = self.endpoint()
-            if len(self.urls) > 1:
-                endpoint = await self._standing()
-            attempts -= 1
-            began = time.perf_counter()
-            try:
-                response = await endpoint.unary(method)(request, timeout=self.timeout)
-            except grpc.aio.AioRpcError as error:
-                failure = from_rpc_error(error, method.name, endpoint.url)
-                if self.on_call is not None:
-                    self.on_call(method.name, time.perf_counter() - began, failure)
-                if not isinstance(failure, EtcdUnavailable):
-                    raise failure from error
-                self.leave(endpoint)
-                if not attempts:
-                    raise failure from error
-            else:
-                if self.on_call is not None:
-                    self.on_call(method.name, time.perf_counter() - began, None)
-                return response
+            state = endpoint.calls.get_state(try_to_connect=True)
+            if state is grpc.ChannelConnectivity.READY or await self._becomes_ready(endpoint.calls, state):
+                return endpoint
+            self.leave(endpoint)
+        return self.endpoint()
 
     def leave(self, endpoint: Endpoint) -> None:
         """Use another endpoint from now on, unless that has been decided meanwhile."""
@@ -168,15 +101,40 @@ class Connection:
         for endpoint in endpoints:
             await endpoint.close()
 
-    async def _standing(self) -> Endpoint:
-        """An endpoint whose connection stands, the one in use first; the one in use when none does."""
-        for _ in self.urls:
-            endpoint = self.endpoint()
-            state = endpoint.calls.get_state(try_to_connect=True)
-            if state is grpc.ChannelConnectivity.READY or await self._becomes_ready(endpoint.calls, state):
-                return endpoint
-            self.leave(endpoint)
-        return self.endpoint()
+    async def _ask(self, method: Method, request: Any, metadata: Metadata) -> Any:
+        attempts = len(self.urls)
+        while True:
+            endpoint = await self.usable_endpoint()
+            attempts -= 1
+            try:
+                return await self._attempt(endpoint, method, request, metadata, self.timeout)
+            except AccessRefused:
+                raise
+            except EtcdUnavailable as failure:
+                self.leave(endpoint)
+                if not attempts or not (method.repeatable or isinstance(failure, NoLeader)):
+                    raise
+
+    async def _attempt(
+        self, endpoint: Endpoint, method: Method, request: Any, metadata: Metadata, within: float
+    ) -> Any:
+        began = time.perf_counter()
+        try:
+            response = await endpoint.unary(method)(request, timeout=within, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            failure = from_rpc_error(error, method.name, endpoint.url)
+            if self.on_call is not None:
+                self.on_call(method.name, time.perf_counter() - began, failure)
+            raise failure from error
+        if self.on_call is not None:
+            self.on_call(method.name, time.perf_counter() - began, None)
+        return response
+
+    async def _authenticate(self, user: str, password: str) -> str:
+        request = rpc.AuthenticateRequest(name=user, password=password)
+        response = await self._ask(methods.AUTHENTICATE, request, ())
+        token: str = response.token
+        return token
 
     async def _becomes_ready(self, channel: grpc.aio.Channel, state: grpc.ChannelConnectivity) -> bool:
         """Whether an attempt to connect that is under way, or is made now, succeeds in its share of time."""

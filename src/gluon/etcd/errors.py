@@ -17,6 +17,25 @@ class EtcdUnavailable(EtcdError):
     """
 
 
+class NoLeader(EtcdUnavailable):
+    """The member that was asked has lost its leader. It did nothing; another member may have a leader."""
+
+
+class AccessRefused(EtcdUnavailable):
+    """etcd lets us not in, or not do this: a wrong password, or a role that is missing.
+
+    For who uses etcd that is as if it were away, until an operator has put it right on either side.
+    """
+
+
+class StaleToken(AccessRefused):
+    """etcd doesn't take the token that came along, if one did, and has done nothing."""
+
+
+class AuthenticationOff(EtcdError):
+    """There is no token to be had: etcd lets everybody in."""
+
+
 class RequestTooLarge(EtcdError):
     """A request is larger than etcd takes (by default 1.5 MiB, or 128 operations): repeating it is futile."""
 
@@ -65,6 +84,14 @@ _BY_TEXT: tuple[tuple[str, type[EtcdError]], ...] = (
     ("message larger than max", RequestTooLarge),
     ("requested lease not found", LeaseNotFound),
     ("required revision has been compacted", Compacted),
+    ("etcdserver: no leader", NoLeader),
+    ("authentication failed", AccessRefused),
+    ("permission denied", AccessRefused),
+    ("user name not found", AccessRefused),
+    ("invalid auth token", StaleToken),
+    ("revision of auth store is old", StaleToken),
+    ("user name is empty", StaleToken),
+    ("authentication is not enabled", AuthenticationOff),
 )
 # UNKNOWN is what a server's death in the middle of an answer may look like.
 _AWAY = frozenset(

@@ -110,9 +110,9 @@ class Keys:
         parts = [service, port_object, port_id] + ([host] if host is not None else [])
         return self._key("controller", *parts)
 
-    def answers(self) -> str:
-        """Prefix of all answers to binds."""
-        return self._key("controller") + "/"
+    def answers(self, *parts: str) -> str:
+        """Prefix of all answers to binds, or of those below service, port object and port."""
+        return self._key("controller", *parts) + "/"
 
     def status(self, service: str, object_name: str, key: str, controller: str) -> str:
         """A controller's journal of one object."""

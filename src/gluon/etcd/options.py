@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from oslo_config import cfg
 
 from gluon.etcd.client import Etcd
-from gluon.etcd.connection import target_of
 from gluon.etcd.credentials import Credentials
+from gluon.etcd.endpoint import target_of
 
 ETCD_GROUP = cfg.OptGroup("etcd", title="How etcd is used")
 ETCD_OPTIONS = [

@@ -44,8 +44,8 @@ class Listing:
 class Event:
     """A key got a value, or was deleted (`value` is None), in the revision `mod_revision`.
 
-    `created`: it was not there before. `previous` is the value that it had, if the watch asks for that; None as
-    well when etcd doesn't have it any more.
+    `created`: it was not there before. `previous` is the value that it had, if the watch asks for that; None
+    as well when etcd doesn't have it any more.
     """
 
     key: str
@@ -78,3 +78,17 @@ class Status:
     db_size: int
     db_size_in_use: int
     alarms: tuple[str, ...]
+
+
+def status_of(response: rpc.StatusResponse) -> Status:
+    """From the wire."""
+    return Status(
+        version=response.version,
+        cluster_id=response.header.cluster_id,
+        member_id=response.header.member_id,
+        revision=response.header.revision,
+        leader=response.leader,
+        db_size=response.db_size,
+        db_size_in_use=response.db_size_in_use,
+        alarms=tuple(response.errors),
+    )

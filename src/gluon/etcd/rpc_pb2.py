@@ -156,17 +156,24 @@ _POOL.AddSerializedFile(
     b'der\x18\x01 \x01(\x0b2\x1e.gluon.etcd.r'
     b'pc.ResponseHeaderR\x06heade'
     b'r\x12\x0e\n\x02id\x18\x02 \x01(\x03R\x02id\x12\x10\n\x03ttl'
-    b'\x18\x03 \x01(\x03R\x03ttl"\x0f\n\rStatusReq'
-    b'uest"\xd0\x01\n\x0eStatusResponse\x12'
-    b'6\n\x06header\x18\x01 \x01(\x0b2\x1e.gluon.'
-    b'etcd.rpc.ResponseHeaderR'
-    b'\x06header\x12\x18\n\x07version\x18\x02 \x01(\t'
-    b'R\x07version\x12\x17\n\x07db_size\x18\x03 \x01'
-    b'(\x03R\x06dbSize\x12\x16\n\x06leader\x18\x04 \x01'
-    b'(\x04R\x06leader\x12\x16\n\x06errors\x18\x08 \x03'
-    b'(\tR\x06errors\x12#\n\x0edb_size_in'
-    b'_use\x18\t \x01(\x03R\x0bdbSizeInUseb'
-    b'\x06proto3'
+    b'\x18\x03 \x01(\x03R\x03ttl"E\n\x13Authentic'
+    b'ateRequest\x12\x12\n\x04name\x18\x01 \x01(\t'
+    b'R\x04name\x12\x1a\n\x08password\x18\x02 \x01(\t'
+    b'R\x08password"d\n\x14Authentica'
+    b'teResponse\x126\n\x06header\x18\x01 \x01'
+    b'(\x0b2\x1e.gluon.etcd.rpc.Resp'
+    b'onseHeaderR\x06header\x12\x14\n\x05to'
+    b'ken\x18\x02 \x01(\tR\x05token"\x0f\n\rStat'
+    b'usRequest"\xd0\x01\n\x0eStatusResp'
+    b'onse\x126\n\x06header\x18\x01 \x01(\x0b2\x1e.g'
+    b'luon.etcd.rpc.ResponseHe'
+    b'aderR\x06header\x12\x18\n\x07version\x18'
+    b'\x02 \x01(\tR\x07version\x12\x17\n\x07db_siz'
+    b'e\x18\x03 \x01(\x03R\x06dbSize\x12\x16\n\x06leade'
+    b'r\x18\x04 \x01(\x04R\x06leader\x12\x16\n\x06error'
+    b's\x18\x08 \x03(\tR\x06errors\x12#\n\x0edb_si'
+    b'ze_in_use\x18\t \x01(\x03R\x0bdbSizeI'
+    b'nUseb\x06proto3'
 )
 
 
@@ -200,5 +207,7 @@ LeaseRevokeRequest = _message("LeaseRevokeRequest")
 LeaseRevokeResponse = _message("LeaseRevokeResponse")
 LeaseKeepAliveRequest = _message("LeaseKeepAliveRequest")
 LeaseKeepAliveResponse = _message("LeaseKeepAliveResponse")
+AuthenticateRequest = _message("AuthenticateRequest")
+AuthenticateResponse = _message("AuthenticateResponse")
 StatusRequest = _message("StatusRequest")
 StatusResponse = _message("StatusResponse")

@@ -8,11 +8,23 @@ from typing import Any
 
 import grpc.aio
 
+from gluon.etcd import methods
 from gluon.etcd import rpc_pb2 as rpc
-from gluon.etcd.connection import Connection, Endpoint
-from gluon.etcd.errors import EtcdUnavailable, WatchCancelled, WatchCompacted, from_rpc_error, from_status
+from gluon.etcd.connection import Connection
+from gluon.etcd.endpoint import Endpoint
+from gluon.etcd.errors import (
+    AccessRefused,
+    EtcdError,
+    EtcdUnavailable,
+    StaleToken,
+    WatchCancelled,
+    WatchCompacted,
+    from_rpc_error,
+    from_status,
+)
 from gluon.etcd.history import History
 from gluon.etcd.records import Event, WatchBatch
+from gluon.etcd.session import Metadata
 from gluon.etcd.transaction import wire_key
 
 _PATH = "/etcdserverpb.Watch/Watch"
@@ -62,6 +74,7 @@ class Watch:
             )
         )
         self._endpoint: Endpoint | None = None
+        self._metadata: Metadata = ()
         self._call: Any = None
         self._reading: asyncio.Future[Any] | None = None
         self._watch_id = 0
@@ -69,12 +82,13 @@ class Watch:
 
     async def open(self) -> int:
         """Start the watch; the revision that etcd was at then. Iterating does it as well."""
-        endpoint = self._endpoint = self._connection.endpoint()
+        metadata = self._metadata = await self._connection.session.metadata()
+        endpoint = self._endpoint = await self._connection.usable_endpoint()
         self._losses = self._history.losses
         stream = endpoint.watches.stream_stream(
             _PATH, rpc.WatchRequest.SerializeToString, rpc.WatchResponse.FromString
         )
-        self._call = stream()
+        self._call = stream(metadata=metadata)
         try:
             async with asyncio.timeout(self._timeout):
                 await self._write(self._request)
@@ -85,14 +99,27 @@ class Watch:
             self.close()
             raise
         self._check(created)
-        revision = created.header.revision
-        # etcd would wait without a word for a revision that is far in the future of an etcd that was wiped.
-        if revision < self._start_revision - 1:
-            self.close()
-            self._history.lost_in_watch(created.header, self._start_revision)
+        if created.header.revision < self._start_revision - 1:
+            await self._ensure_future_is_near()
         self._watch_id = created.watch_id
-        self.revision = revision
+        self.revision = created.header.revision
         return self.revision
+
+    async def _ensure_future_is_near(self) -> None:
+        """Raises HistoryLost when the cluster, not only the member that we watch at, is behind our start.
+
+        etcd would wait without a word for a revision that is far in the future of an etcd that was wiped.
+        """
+        try:
+            mark = self._history.mark()
+            request = rpc.RangeRequest(key=self._request.create_request.key, keys_only=True)
+            now = await self._connection.call(methods.RANGE, request)
+            self._history.observe(now.header, mark)
+            if now.header.revision < self._start_revision - 1:
+                self._history.lost_in_watch(now.header, self._start_revision)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the watch."""
@@ -153,8 +180,16 @@ class Watch:
         if response.canceled:
             if response.compact_revision:
                 raise WatchCompacted(self.key, response.compact_revision)
-            reason = response.cancel_reason or "no reason given"
-            raise WatchCancelled(f"etcd at {self._url()} cancelled the watch of {self.key}: {reason}")
+            raise self._cancelled(response.cancel_reason)
+
+    def _cancelled(self, reason: str) -> EtcdError:
+        failure = from_status(None, reason, f"watch of {self.key}", self._url())
+        if isinstance(failure, AccessRefused):
+            if isinstance(failure, StaleToken):
+                self._connection.session.renew(self._metadata)
+            return failure
+        reason = reason or "no reason given"
+        return WatchCancelled(f"etcd at {self._url()} cancelled the watch of {self.key}: {reason}")
 
     async def _next_response(self) -> rpc.WatchResponse:
         # Cancelling a read of gRPC's cancels the whole stream, so a read that takes long is waited for anew.
@@ -208,7 +243,9 @@ class Watch:
         return failure
 
     def _failed(self, failure: Exception) -> Exception:
-        if isinstance(failure, EtcdUnavailable) and self._endpoint is not None:
+        if isinstance(failure, StaleToken):
+            self._connection.session.renew(self._metadata)
+        elif isinstance(failure, EtcdUnavailable) and self._endpoint is not None:
             self._connection.leave(self._endpoint)
         return failure
 
