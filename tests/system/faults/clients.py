@@ -55,6 +55,7 @@ class Ledger:
         self.acknowledged = 0
         self.in_doubt = 0
         self.unanswered = 0
+        self.unavailable = 0
         self.refused: list[str] = []
         """Answers that no client had asked for."""
 
@@ -115,7 +116,7 @@ class Client:
             (2, self._delete_port),
         ]
         weights = [weight for weight, _ in work]
-        async with httpx.AsyncClient(base_url=self._stack.http.base_url, timeout=15) as http:
+        async with httpx.AsyncClient(timeout=15) as http:
             self._http = http
             while not self.stopping:
                 [(_, act)] = self._random.choices(work, weights)
@@ -207,7 +208,7 @@ class Client:
     async def _ask(self, method: str, path: str, expect: int, body: Any = None) -> dict[str, Any] | None:
         """The answer; empty when it never came; None when the request has had no effect for sure."""
         try:
-            answer = await self._http.request(method, path, json=body)
+            answer = await self._http.request(method, self._stack.base_url() + path, json=body)
         except httpx.ConnectError:
             self._ledger.unanswered += 1
             await asyncio.sleep(_PAUSE)
@@ -215,6 +216,12 @@ class Client:
         except httpx.TransportError:
             self._ledger.unanswered += 1
             self._ledger.in_doubt += 1
+            return {}
+        if answer.status_code == 503:
+            # Rarely it means that nobody knows whether the write was committed.
+            self._ledger.unavailable += 1
+            self._ledger.in_doubt += 1
+            await asyncio.sleep(_PAUSE)
             return {}
         if answer.status_code != expect:
             self._ledger.refused.append(f"{method} {path} {body}: {answer.status_code} {answer.text}")

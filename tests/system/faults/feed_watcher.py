@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -63,9 +63,9 @@ def _revision(value: bytes) -> int:
 
 
 @asynccontextmanager
-async def watching(url: str, keys: Keys) -> AsyncIterator[FeedWatcher]:
+async def watching(urls: str | Sequence[str], keys: Keys) -> AsyncIterator[FeedWatcher]:
     """Watch in the block; afterwards nothing may have gone back, or have been written twice."""
-    etcd = Etcd([url], timeout=2.0)
+    etcd = Etcd([urls] if isinstance(urls, str) else urls, timeout=2.0)
     watcher = FeedWatcher(etcd, keys)
     task = asyncio.create_task(watcher.run())
     try:

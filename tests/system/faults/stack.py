@@ -110,6 +110,10 @@ class Stack:
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
+    def base_url(self) -> str:
+        """Where the service is, for a client's next request."""
+        return str(self.http.base_url)
+
     async def create_port(self, name: str, **attributes: Any) -> dict[str, Any]:
         return dict(await self.request("POST", "ports", 201, port(name, **attributes)))
 
