@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-QUERY_NAMES = frozenset({"limit", "marker", "sort_key", "sort_dir", "fields", "cascade", "dry_run", "watch"})
+QUERY_NAMES = frozenset(
+    {
+        "limit",
+        "marker",
+        "sort_key",
+        "sort_dir",
+        "fields",
+        "cascade",
+        "dry_run",
+        "watch",
+        "start_revision",
+    }
+)
 """They win over attributes of the same name in every request, so that a name means one thing."""
 
 ATTRIBUTE_PREFIX = "attr:"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gluon.proton.errors import Forbidden, MalformedRequest, Wrong
@@ -11,6 +13,17 @@ from gluon.proton.operations import Operations, Target
 from gluon.proton.registry import HostedObject, Proton
 from gluon.store.database import Database, Transaction
 from gluon.store.paging import MarkerNotFound, Page, PageQuery, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a collection is asked for and may be seen: the values that attributes may have, whose objects.
+
+    `tenant` is None for a caller that may see every tenant's.
+    """
+
+    filters: Mapping[str, Sequence[Any]]
+    tenant: str | None
 
 
 class Reads:
@@ -40,16 +53,13 @@ class Reads:
 
         Raises Forbidden, NotFound (no such parent), MalformedRequest (a marker that is gone).
         """
-        filters = dict(request.filters)
-        if parent_key is not None and hosted.api.parent_key is not None:
-            given = filters.get(hosted.api.parent_key)
-            filters[hosted.api.parent_key] = (parent_key,) if given is None or parent_key in given else ()
+        scope = self._scope(identity, proton, hosted, request.filters, parent_key)
         query = PageQuery(
             limit=request.limit,
-            filters=filters,
+            filters=scope.filters,
             sort=request.sort,
             marker=request.marker,
-            tenant=self._only_tenant(identity, proton, hosted),
+            tenant=scope.tenant,
         )
 
         async def work(tx: Transaction) -> Page:
@@ -62,6 +72,41 @@ class Reads:
                 raise MalformedRequest("the marker is gone", [Wrong("marker", message)]) from error
 
         return await self._database.read(work)
+
+    async def scope(
+        self,
+        identity: Identity,
+        proton: Proton,
+        hosted: HostedObject,
+        filters: Mapping[str, Sequence[Any]],
+        parent_key: Any = None,
+    ) -> Scope:
+        """What a list of the collection, or of a parent's children, would hold for the caller.
+
+        Raises Forbidden, and NotFound (no such parent).
+        """
+        scope = self._scope(identity, proton, hosted, filters, parent_key)
+        if parent_key is not None:
+
+            async def work(tx: Transaction) -> None:
+                await self._operations.require_parent(tx, identity, proton, hosted, parent_key)
+
+            await self._database.read(work)
+        return scope
+
+    def _scope(
+        self,
+        identity: Identity,
+        proton: Proton,
+        hosted: HostedObject,
+        filters: Mapping[str, Sequence[Any]],
+        parent_key: Any,
+    ) -> Scope:
+        chosen = dict(filters)
+        if parent_key is not None and hosted.api.parent_key is not None:
+            given = chosen.get(hosted.api.parent_key)
+            chosen[hosted.api.parent_key] = (parent_key,) if given is None or parent_key in given else ()
+        return Scope(chosen, self._only_tenant(identity, proton, hosted))
 
     @staticmethod
     def _only_tenant(identity: Identity, proton: Proton, hosted: HostedObject) -> str | None:
