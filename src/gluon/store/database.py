@@ -51,8 +51,9 @@ class ConstraintViolation(DatabaseError):
 class UniqueViolation(ConstraintViolation):
     """There is such a row already.
 
-    Raised by a driver, `columns` holds `table.column` as the database names them; raised by a
-    repository, `object` and `attributes` say what has to be unique in the terms of the model.
+    Raised by a driver, `columns` holds `table.column` as the database names them, or `constraint` the name
+    of what was violated; raised by a repository, `object` and `attributes` say what has to be unique in the
+    terms of the model.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class UniqueViolation(ConstraintViolation):
         message: str,
         *,
         columns: tuple[str, ...] = (),
+        constraint: str | None = None,
         object: str | None = None,
         attributes: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.columns = columns
+        self.constraint = constraint
         self.object = object
         self.attributes = attributes
 
@@ -180,6 +183,10 @@ def open_database(url: str, *, options: DatabaseOptions | None = None) -> Databa
     match parsed.drivername.partition("+")[0]:
         case "sqlite":
             return _sqlite(parsed)
+        case "postgresql" | "postgres":
+            from gluon.store.postgresql import postgresql_database
+
+            return postgresql_database(parsed, options or DatabaseOptions())
     raise UnsupportedDatabase(
         f"{parsed.render_as_string(hide_password=True)} can not be used: objects are kept in SQLite "
         "(sqlite:////path/of/a/file), PostgreSQL (postgresql://user:password@host/name) or MariaDB "

@@ -23,6 +23,10 @@ class ConnectionLost(DatabaseUnavailable):
     """The connection broke. A transaction that was not being committed is undone by the database."""
 
 
+class AccessRefused(DatabaseUnavailable):
+    """The database answers and wants none of us: the wrong password, no such database, too old."""
+
+
 class Outcome(enum.Enum):
     """What became of a transaction whose connection broke while it was committed."""
 

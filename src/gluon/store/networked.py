@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Dialect
 
 from gluon.store.database import DatabaseError, DatabaseOptions, DatabaseUnavailable, OutcomeUnknown, Work
-from gluon.store.driver import ConnectionLost, Contention, Driver, Outcome, Session
+from gluon.store.driver import AccessRefused, ConnectionLost, Contention, Driver, Outcome, Session
 from gluon.store.pool import SessionPool
 from gluon.store.statement import Parameters, Statement
 
@@ -127,8 +127,8 @@ class NetworkedDatabase:
         while True:
             try:
                 session = await self._pool.acquire()
-            except DatabaseUnavailable:
-                if asyncio.get_running_loop().time() > deadline:
+            except DatabaseUnavailable as error:
+                if isinstance(error, AccessRefused) or asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(_CONNECT_PAUSE)
             else:
@@ -203,7 +203,7 @@ class NetworkedDatabase:
                 raise transaction.failure
         except BaseException as error:
             failure = transaction.failure
-            if isinstance(failure, ConnectionLost) or isinstance(error, asyncio.CancelledError):
+            if isinstance(failure, DatabaseUnavailable) or isinstance(error, asyncio.CancelledError):
                 session.abort()
             else:
                 await self._roll_back(session)
@@ -231,7 +231,7 @@ class NetworkedDatabase:
             await session.commit()
         except self._driver.errors as error:
             explained = self._driver.explain(error)
-            if isinstance(explained, ConnectionLost):
+            if isinstance(explained, DatabaseUnavailable):
                 LOG.warning("the connection broke in a commit: %s", explained)
                 session.abort()
                 return False
@@ -315,7 +315,10 @@ class NetworkedDatabase:
             await asyncio.sleep(random.uniform(0, longest))
 
     def _changed(self) -> None:
-        """Call back after a commit that changed something."""
+        """Called after a commit of ours that changed something."""
+        self._call_back()
+
+    def _call_back(self) -> None:
         for callback in self._callbacks:
             try:
                 callback()
@@ -330,6 +333,10 @@ class NetworkedDatabase:
             raise DatabaseUnavailable(
                 f"{self._driver.name} does not answer within {self._options.pool_timeout:g} s"
             ) from error
+        except AccessRefused as error:
+            raise AccessRefused(f"{self._driver.name} can't be used: {error}") from error
         except self._driver.errors as error:
-            reason = str(error) or type(error).__name__
-            raise DatabaseUnavailable(f"{self._driver.name} can't be reached: {reason}") from error
+            kind = AccessRefused if isinstance(self._driver.explain(error), AccessRefused) else None
+            raise (kind or DatabaseUnavailable)(
+                f"{self._driver.name} can't be reached: {str(error) or type(error).__name__}"
+            ) from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -21,6 +22,9 @@ from gluon.store.system_tables import outbox, set_aside
 
 _CHUNK = 256
 """Most keys in one statement."""
+
+_TOGETHER = 32
+"""Most rows in one INSERT; each number of rows up to it is a statement of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class OutboxRow:
     value: bytes | None
     seen_revision: int | None = None
     """Only while that is the key's mod_revision in etcd (0: there is no such key); None: in any case."""
+    created: float = 0.0
+    """Seconds of the epoch; rows of one transaction share it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +74,8 @@ class Outbox:
         ready = sa.not_(held)
         one: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
 
-        self._insert = compile_statement(
-            sa.insert(outbox).values(
-                transaction_number=sa.bindparam("transaction_number"),
-                key=sa.bindparam("key"),
-                value=sa.bindparam("value"),
-                created=sa.bindparam("created"),
-            ),
-            dialect,
-        )
+        self._dialect = dialect
+        self._shapes = StatementCache()
         self._insert_conditional = compile_statement(
             sa.insert(outbox).values(
                 transaction_number=sa.bindparam("transaction_number"),
@@ -98,12 +97,11 @@ class Outbox:
             dialect,
         )
         self._pending = compile_statement(
-            sa.select(row.id, row.transaction_number, row.key, row.value, row.seen_revision)
+            sa.select(row.id, row.transaction_number, row.key, row.value, row.seen_revision, row.created)
             .where(ready, row.id <= sa.bindparam("last"))
             .order_by(row.id),
             dialect,
         )
-        self._remove = compile_statement(sa.delete(outbox).where(row.id == sa.bindparam("id")), dialect)
         self._forget = compile_statement(
             sa.delete(set_aside).where(refused.id == sa.bindparam("id")), dialect
         )
@@ -131,8 +129,16 @@ class Outbox:
 
     async def add(self, tx: Transaction, changes: Iterable[tuple[str, bytes | None]]) -> None:
         """Have keys changed in etcd once the transaction is committed, in this order; None deletes."""
-        number, created = tx.number, time.time()
-        await tx.execute_many(self._insert, [(number, key, value, created) for key, value in changes])
+        rows = list(changes)
+        parameters: dict[str, Any] = {"transaction_number": tx.number, "created": time.time()}
+        for start in range(0, len(rows), _TOGETHER):
+            some = rows[start : start + _TOGETHER]
+            for position, (key, value) in enumerate(some):
+                parameters[f"k{position}"] = key
+                parameters[f"v{position}"] = value
+            count = len(some)
+            statement = self._shapes.get(("add", count), lambda count=count: self._compile_add(count))  # type: ignore[misc]
+            await tx.execute(statement, parameters)
 
     async def add_if_unchanged(
         self, tx: Transaction, changes: Iterable[tuple[str, bytes | None, int]]
@@ -175,10 +181,14 @@ class Outbox:
 
     async def remove(self, tx: Transaction, ids: Sequence[int]) -> None:
         """Take rows away: etcd has them."""
-        rows = [(row_id,) for row_id in ids]
-        await tx.execute_many(self._remove, rows)
+        for start in range(0, len(ids), _CHUNK):
+            chunk = list(ids[start : start + _CHUNK])
+            count = padded(len(chunk))
+            chunk += [chunk[-1]] * (count - len(chunk))
+            statement = self._shapes.get(("remove", count), lambda count=count: self._compile_remove(count))  # type: ignore[misc]
+            await tx.execute(statement, tuple(chunk))
         if await tx.fetch(self._refused):
-            await tx.execute_many(self._forget, rows)
+            await tx.execute_many(self._forget, [(row_id,) for row_id in ids])
 
     async def set_aside(self, tx: Transaction, row_id: int, reason: str) -> bool:
         """Set aside a row that etcd refuses for itself; False when there is no such row."""
@@ -214,3 +224,23 @@ class Outbox:
     def _compile_lookup(self, count: int) -> Statement:
         binds: list[sa.BindParameter[str]] = [sa.bindparam(f"k{number}") for number in range(count)]
         return compile_statement(sa.select(outbox.c.key).where(outbox.c.key.in_(binds)), self._dialect)
+
+    def _compile_add(self, count: int) -> Statement:
+        return compile_statement(
+            sa.insert(outbox).values(
+                [
+                    {
+                        "transaction_number": sa.bindparam("transaction_number"),
+                        "key": sa.bindparam(f"k{position}"),
+                        "value": sa.bindparam(f"v{position}"),
+                        "created": sa.bindparam("created"),
+                    }
+                    for position in range(count)
+                ]
+            ),
+            self._dialect,
+        )
+
+    def _compile_remove(self, count: int) -> Statement:
+        binds: list[sa.BindParameter[int]] = [sa.bindparam(f"i{number}") for number in range(count)]
+        return compile_statement(sa.delete(outbox).where(outbox.c.id.in_(binds)), self._dialect)

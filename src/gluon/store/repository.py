@@ -111,18 +111,31 @@ class ObjectRepository:
         rows = await tx.fetch(self._get_locked if lock else self._get, (key,))
         return self._row(rows[0]) if rows else None
 
-    async def get_many(self, tx: Transaction, keys: Sequence[Any]) -> dict[Any, Row]:
-        """The rows that there are with these keys, by key."""
+    async def get_many(self, tx: Transaction, keys: Sequence[Any], *, lock: bool = False) -> dict[Any, Row]:
+        """The rows that there are with these keys, by key; `lock` as in `get`, in the order of the keys."""
         found: dict[Any, Row] = {}
         for start in range(0, len(keys), _CHUNK):
             chunk = list(keys[start : start + _CHUNK])
             count = padded(len(chunk))
             chunk += [chunk[-1]] * (count - len(chunk))
-            statement = self._shapes.get(("many", count), lambda count=count: self._compile_many(count))  # type: ignore[misc]
+            statement = self._shapes.get(
+                ("many", count, lock),
+                lambda count=count: self._compile_many(count, lock=lock),  # type: ignore[misc]
+            )
             for values in await tx.fetch(statement, tuple(chunk)):
                 row = self._row(values)
                 found[row[self.object.key]] = row
         return found
+
+    async def keys_after(self, tx: Transaction, marker: Any, limit: int) -> list[Any]:
+        """The next so many keys behind `marker` (None: the first ones), in the database's order of keys."""
+        statement, given = (self._first_keys, {}) if marker is None else (self._next_keys, {"marker": marker})
+        return [key for (key,) in await tx.fetch(statement, {**given, "limit": limit})]
+
+    async def count(self, tx: Transaction) -> int:
+        """How many rows there are."""
+        ((count,),) = await tx.fetch(self._count)
+        return int(count)
 
     async def update(
         self, tx: Transaction, key: Any, changes: Mapping[str, Any], revision: int | None = None
@@ -202,9 +215,15 @@ class ObjectRepository:
         return row
 
     def _explain(self, error: UniqueViolation) -> UniqueViolation:
-        table = self._stored.table.name
-        names = {f"{table}.{column.name}": name for name, column in self._stored.columns.items()}
-        attributes = tuple(names[column] for column in error.columns if column in names)
+        table = self._stored.table
+        names = {f"{table.name}.{column.name}": name for name, column in self._stored.columns.items()}
+        columns = error.columns or tuple(
+            f"{table.name}.{column.name}"
+            for constraint in table.constraints
+            if isinstance(constraint, sa.UniqueConstraint) and constraint.name == error.constraint
+            for column in constraint.columns
+        )
+        attributes = tuple(names[column] for column in columns if column in names)
         return self._taken(attributes or (self.object.key,))
 
     def _taken(self, attributes: tuple[str, ...], holders: Sequence[str] = ()) -> UniqueViolation:
@@ -259,9 +278,31 @@ class ObjectRepository:
             found.append((referring.name, attribute, compile_statement(limited(chosen), self._dialect)))
         return tuple(found)
 
-    def _compile_many(self, count: int) -> Statement:
+    @cached_property
+    def _count(self) -> Statement:
+        chosen = sa.select(sa.func.count()).select_from(self._stored.table)
+        return compile_statement(chosen, self._dialect)
+
+    @cached_property
+    def _first_keys(self) -> Statement:
+        return compile_statement(limited(self._key_order), self._dialect)
+
+    @cached_property
+    def _next_keys(self) -> Statement:
+        chosen = self._key_order.where(self._stored.key > sa.bindparam("marker"))
+        return compile_statement(limited(chosen), self._dialect)
+
+    @property
+    def _key_order(self) -> sa.Select[Any]:
+        return sa.select(self._stored.key).order_by(self._stored.key)
+
+    def _compile_many(self, count: int, *, lock: bool) -> Statement:
         binds: list[sa.BindParameter[Any]] = [sa.bindparam(f"k{number}") for number in range(count)]
-        return compile_statement(self._selected.where(self._stored.key.in_(binds)), self._dialect)
+        chosen = self._selected.where(self._stored.key.in_(binds))
+        if lock:
+            # Always in the same order, so that two that lock several rows can't wait for each other.
+            chosen = chosen.order_by(self._stored.key).with_for_update()
+        return compile_statement(chosen, self._dialect)
 
     def _compile_update(self, names: Sequence[str], *, by_revision: bool) -> Statement:
         columns = self._stored.columns

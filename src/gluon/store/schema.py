@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 
 from gluon.model.model import Model
 from gluon.particle.tables import (
@@ -22,9 +22,11 @@ from gluon.particle.tables import (
 )
 from gluon.store import system_tables
 from gluon.store.applied import AppliedModels
+from gluon.store.column_types import string, text
 from gluon.store.database import Database, DatabaseError, Transaction
 from gluon.store.names import Name, PhysicalNames, derived_name
 from gluon.store.statement import Statement, compile_statement
+from gluon.store.system_schema import LOCK, SystemSchema, ddl, holds_indexes
 
 IDENTITIES = ":identities"
 """Stands in the catalogue for a service's identity table; the colon keeps it apart from all objects."""
@@ -34,6 +36,10 @@ AlsoInstall: TypeAlias = Callable[[Transaction, Model], Awaitable[None]]
 
 AWAITS_ANSWER = f"('{BindState.PENDING}', '{BindState.TIMED_OUT}')"
 """The bind states in which a port still takes an answer, as SQL; an index holds just those ports."""
+
+
+_DEFERRING = ("sqlite", "postgresql")
+"""The dialects whose databases can check references at commit."""
 
 
 class ModelDiffers(DatabaseError):
@@ -75,8 +81,12 @@ class ServiceSchema:
     one of several types may name; None when the model has no such attribute."""
 
 
-def service_schema(model: Model, names: PhysicalNames) -> ServiceSchema:
-    """The tables of a model under their physical names; raises KeyError for one that has none."""
+def service_schema(model: Model, names: PhysicalNames, *, deferrable: bool = True) -> ServiceSchema:
+    """The tables of a model under their physical names; raises KeyError for one that has none.
+
+    `deferrable` has references checked at commit: objects of one transaction may refer to each other in a
+    circle. MariaDB can't.
+    """
     metadata = sa.MetaData()
     logical = {o.name: table_for(model, o) for o in model.objects.values()}
     identities = None
@@ -84,17 +94,23 @@ def service_schema(model: Model, names: PhysicalNames) -> ServiceSchema:
         identities = sa.Table(
             names.table(model.service, IDENTITIES),
             metadata,
-            sa.Column("id", sa.String(255), primary_key=True),
-            sa.Column("object", sa.String(64), nullable=False),
+            sa.Column("id", string(255), primary_key=True),
+            sa.Column("object", string(64), nullable=False),
             quote=True,
             sqlite_with_rowid=False,
         )
-    tables = {name: _stored_table(table, logical, names, metadata) for name, table in logical.items()}
+    tables = {
+        name: _stored_table(table, logical, names, metadata, deferrable) for name, table in logical.items()
+    }
     return ServiceSchema(model, tables, identities)
 
 
 def _stored_table(
-    logical: ObjectTable, others: Mapping[str, ObjectTable], names: PhysicalNames, metadata: sa.MetaData
+    logical: ObjectTable,
+    others: Mapping[str, ObjectTable],
+    names: PhysicalNames,
+    metadata: sa.MetaData,
+    deferrable: bool,
 ) -> StoredTable:
     service = logical.service
     physical = names.table(service, logical.object)
@@ -108,14 +124,21 @@ def _stored_table(
 
     columns: dict[str, sa.Column[Any]] = {}
     for column in logical.columns:
+        name = names.column(service, logical.object, column.name)
         constraint = (
-            # Checked at commit: objects of one transaction may refer to each other in a circle.
-            [sa.ForeignKey(target(foreign_keys[column.name]), deferrable=True, initially="DEFERRED")]
+            [
+                sa.ForeignKey(
+                    target(foreign_keys[column.name]),
+                    name=derived_name("fk", physical, name),
+                    deferrable=True if deferrable else None,
+                    initially="DEFERRED" if deferrable else None,
+                )
+            ]
             if column.name in foreign_keys
             else []
         )
         columns[column.name] = sa.Column(
-            names.column(service, logical.object, column.name),
+            name,
             _sql_type(column),
             *constraint,
             primary_key=column.name == logical.key,
@@ -148,7 +171,7 @@ def _sql_type(column: Column) -> sa.types.TypeEngine[Any]:
         return sa.Double()
     if column.type is ColumnType.BOOLEAN:
         return sa.Boolean()
-    return sa.Text() if column.length is None else sa.String(column.length)
+    return text() if column.length is None else string(column.length)
 
 
 def _wanted_names(model: Model) -> Iterator[tuple[Name, str]]:
@@ -184,22 +207,14 @@ class Schema:
         self._insert_name = compile_statement(sa.insert(table), self._dialect)
 
     async def prepare(self) -> None:
-        """Make the system's own tables where they are missing."""
-        statements = [
-            self._ddl(CreateTable(table, if_not_exists=True))
-            for table in system_tables.metadata.tables.values()
-        ]
-
-        async def work(tx: Transaction) -> None:
-            for statement in statements:
-                await tx.execute(statement)
-
-        await self._database.write(work)
+        """Bring the system's own tables to this release; raises SchemaTooNew."""
+        await SystemSchema(self._database).prepare()
 
     async def install(self, model: Model, also: AlsoInstall | None = None) -> ServiceSchema:
         """The tables of a model, made and recorded in one transaction if they are not there yet.
 
-        `also` is called in that transaction when they are made. Raises ModelDiffers when the service's
+        Of servers that do so at the same time one makes them, and the others find them. `also` is called in
+        that transaction when they are made. Raises ModelDiffers when the service's
         tables were made for another model.
         """
 
@@ -210,9 +225,9 @@ class Schema:
                 latest = applied[-1]
                 if (latest.version, latest.digest) != (model.version, model.digest):
                     raise ModelDiffers(model.service, latest.version, latest.digest)
-                return service_schema(model, known)
+                return self._tables(model, known)
             names = known.with_names(_wanted_names(model))
-            schema = service_schema(model, names)
+            schema = self._tables(model, names)
             added = [(name, physical) for name, physical in names.names.items() if name not in known.names]
             await tx.execute_many(
                 self._insert_name,
@@ -228,7 +243,7 @@ class Schema:
                 await also(tx, model)
             return schema
 
-        return await self._database.write(work)
+        return await self._database.write(work, alone=LOCK)
 
     async def names(self, tx: Transaction, service: str) -> PhysicalNames:
         """The catalogue of physical names: all of a service, and all tables'."""
@@ -237,15 +252,30 @@ class Schema:
             {Name(service, table, column): physical for service, table, column, physical in rows}
         )
 
+    def _tables(self, model: Model, names: PhysicalNames) -> ServiceSchema:
+        return service_schema(model, names, deferrable=self._dialect.name in _DEFERRING)
+
     def _create(self, schema: ServiceSchema) -> Iterator[Statement]:
         tables = [stored.table for stored in schema.tables.values()]
         if schema.identities is not None:
             tables.insert(0, schema.identities)
+        # Where tables can't be undone, a server that died may have left some behind.
+        leftovers = not self._database.transactional_ddl
+        # PostgreSQL wants both tables of a reference to be there; the others take those that are to come.
+        apart = self._dialect.name == "postgresql"
         for table in tables:
-            yield self._ddl(CreateTable(table))
+            yield ddl(
+                CreateTable(
+                    table,
+                    include_foreign_key_constraints=[] if apart else None,
+                    if_not_exists=leftovers,
+                ),
+                self._dialect,
+            )
         for table in tables:
-            for index in sorted(table.indexes, key=lambda i: str(i.name)):
-                yield self._ddl(CreateIndex(index))
-
-    def _ddl(self, element: sa.schema.ExecutableDDLElement) -> Statement:
-        return Statement(str(element.compile(dialect=self._dialect)))
+            if not holds_indexes(self._dialect):
+                for index in sorted(table.indexes, key=lambda i: str(i.name)):
+                    yield ddl(CreateIndex(index), self._dialect)
+            if apart:
+                for constraint in sorted(table.foreign_key_constraints, key=lambda c: str(c.name)):
+                    yield ddl(AddConstraint(constraint), self._dialect)

@@ -1,39 +1,51 @@
-"""The tables of Gluon itself, the same for all models; their names begin with `gluon_`."""
+"""The tables of Gluon itself, the same for all models; their names begin with `gluon_`.
+
+This is how they are now. Databases that have earlier ones get what came later from
+`gluon.store.system_schema`: whoever adds something here adds it to a step there.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-# An ordinary INTEGER is what SQLite can number by itself; elsewhere a row number has 64 bits.
-_ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+from gluon.store.column_types import row_number, string, text
 
 metadata = sa.MetaData()
+
+schema = sa.Table(
+    "gluon_schema",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("serves_from", sa.Integer, nullable=False),
+    sa.Column("applied_at", string(27), nullable=False),
+)
+"""The versions that these tables went through, see `gluon.store.system_schema`."""
 
 names = sa.Table(
     "gluon_names",
     metadata,
-    sa.Column("service", sa.String(255), primary_key=True),
-    sa.Column("name_of", sa.String(64), primary_key=True),
-    sa.Column("attribute", sa.String(64), primary_key=True),
-    sa.Column("physical", sa.String(64), nullable=False),
+    sa.Column("service", string(255), primary_key=True),
+    sa.Column("name_of", string(64), primary_key=True),
+    sa.Column("attribute", string(64), primary_key=True),
+    sa.Column("physical", string(64), nullable=False),
 )
 """The catalogue of physical names; `attribute` is '' for the name of a table."""
 
 applied_models = sa.Table(
     "gluon_applied_models",
     metadata,
-    sa.Column("service", sa.String(255), primary_key=True),
-    sa.Column("version", sa.String(64), primary_key=True),
-    sa.Column("digest", sa.String(64), nullable=False),
-    sa.Column("document", sa.Text, nullable=False),
-    sa.Column("applied_at", sa.String(27), nullable=False),
+    sa.Column("service", string(255), primary_key=True),
+    sa.Column("version", string(64), primary_key=True),
+    sa.Column("digest", string(64), nullable=False),
+    sa.Column("document", text(), nullable=False),
+    sa.Column("applied_at", string(27), nullable=False),
 )
 
 ports = sa.Table(
     "gluon_ports",
     metadata,
-    sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("service", sa.String(255), nullable=False),
+    sa.Column("id", string(36), primary_key=True),
+    sa.Column("service", string(255), nullable=False),
     sqlite_with_rowid=False,
 )
 """The ids of the ports of all Protons: no two have the same."""
@@ -41,9 +53,9 @@ ports = sa.Table(
 outbox = sa.Table(
     "gluon_outbox",
     metadata,
-    sa.Column("id", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("id", row_number(), primary_key=True, autoincrement=True),
     sa.Column("transaction_number", sa.BigInteger, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("key", text(), nullable=False),
     sa.Column("value", sa.LargeBinary),
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("seen_revision", sa.BigInteger),
@@ -59,9 +71,9 @@ key's mod_revision in etcd is still this (0: while there is no such key), and dr
 set_aside = sa.Table(
     "gluon_outbox_set_aside",
     metadata,
-    sa.Column("id", _ROW_NUMBER, primary_key=True, autoincrement=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("id", row_number(), primary_key=True, autoincrement=False),
+    sa.Column("key", text(), nullable=False),
+    sa.Column("reason", text(), nullable=False),
     sa.Column("since", sa.Double, nullable=False),
 )
 """Outbox rows (by id) that etcd refuses for themselves. Nearly always empty."""
@@ -71,10 +83,10 @@ etcd_memory = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     # Unsigned 64 bits, which no column of all databases holds.
-    sa.Column("cluster_id", sa.String(16), nullable=False),
+    sa.Column("cluster_id", string(16), nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("debt", sa.BigInteger),
-    sa.Column("reason", sa.Text),
+    sa.Column("reason", text()),
 )
 """One row: which etcd was written to last, and up to which revision; and whether it has to be resynced.
 
