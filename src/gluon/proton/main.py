@@ -3,97 +3,108 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NoReturn
 
-import uvicorn
-import uvloop
 from oslo_config import cfg
 
 from gluon import __version__
-from gluon.proton.hosting import HostingError
 from gluon.proton.options import Settings, load
-from gluon.proton.server import ProtonServer
-from gluon.proton.web.connection import Connection
-from gluon.store.database import DatabaseError
+from gluon.store.database import DatabaseError, open_database
 
-_log = logging.getLogger("gluon.proton")
-
-_DRAIN_MARGIN = 2.0
-"""Seconds beyond the bind timeout that a stopping server gives to requests under way."""
+_STOPPING = 5.0
+"""Seconds beyond the bind timeout that workers get to end: to answer, to close connections, to hand over."""
 
 
 def main() -> None:
     """Run the server until SIGTERM or Ctrl-C; exit code 1 with one line on stderr if it can't start."""
     try:
         conf, settings = load(sys.argv[1:], __version__)
-    except (cfg.Error, ValueError) as error:
+        if settings.workers > 1 and not open_database(settings.database_url).shared:
+            raise ValueError(
+                f"{settings.workers} workers can't share a SQLite database, which serves one process: "
+                "set [database] connection to PostgreSQL or MariaDB, or [api] workers to 1"
+            )
+    except (cfg.Error, ValueError, DatabaseError) as error:
         _fail(str(error))
+    log_to_stderr()
+    listening = _bind(settings)
+    if settings.workers > 1:
+        _supervise(settings, listening, sys.argv[1:])
+    else:
+        _serve_alone(conf, settings, listening)
+
+
+def log_to_stderr() -> None:
+    """Set up logging for this process."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+
+
+def _serve_alone(conf: cfg.ConfigOpts, settings: Settings, listening: socket.socket) -> None:
+    # Only a process that serves needs all of this: the parent of workers stays small.
+    import uvloop
+
+    from gluon.proton.hosting import HostingError
+    from gluon.proton.serving import serve
+    from gluon.proton.web.acceptor import CannotListen
+
     try:
-        listening = _listen(settings)
-    except OSError as error:
-        _fail(f"can't listen on {settings.host} port {settings.port}: {error.strerror or error}")
-    try:
-        uvloop.run(_serve(conf, settings, listening))
-    except (DatabaseError, HostingError) as error:
+        whole = uvloop.run(serve(conf, settings, listening))
+    except (DatabaseError, HostingError, CannotListen) as error:
         _fail(str(error))
-
-
-async def _serve(conf: cfg.ConfigOpts, settings: Settings, listening: socket.socket) -> None:
-    port = listening.getsockname()[1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    proton = ProtonServer(conf, settings, default_url=f"http://{host}:{port}")
-    config = uvicorn.Config(
-        proton.app,
-        http=Connection,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.bind_timeout + _DRAIN_MARGIN),
-        backlog=4096,
-    )
-    server = _Server(config)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, server.handle_exit, signum, None)
-    await proton.start()
-    try:
-        _log.info("listening on %s:%d", host, port)
-        ending = asyncio.create_task(_end_with(proton, server))
-        await server.serve(sockets=[listening])
-        ending.cancel()
-    finally:
-        await asyncio.shield(proton.stop())
-    if proton.broken.is_set():
+    if not whole:
         raise SystemExit(1)
 
 
-async def _end_with(proton: ProtonServer, server: uvicorn.Server) -> None:
-    """End the server when a part of it has broken: half a server helps nobody, and a new one may be whole."""
-    await proton.broken.wait()
-    server.should_exit = True
+def _supervise(settings: Settings, listening: socket.socket, arguments: Sequence[str]) -> None:
+    from gluon.proton.crowd import Crowd
+    from gluon.proton.workers import CannotWork, Place, Workers
+
+    crowd_fd = Crowd.create(settings.workers)
+
+    def command(number: int, report: int) -> list[str]:
+        place = Place(os.getpid(), number, settings.workers, listening.fileno(), crowd_fd, report)
+        return place.command(arguments)
+
+    async def run() -> None:
+        workers = Workers(
+            settings.workers,
+            command,
+            (listening.fileno(), crowd_fd),
+            grace=settings.bind_timeout + _STOPPING,
+            close=listening.close,
+            left=Crowd(crowd_fd, settings.workers).leave,
+        )
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, workers.stop)
+        await workers.run()
+
+    try:
+        asyncio.run(run())
+    except CannotWork as error:
+        _fail(str(error))
 
 
-class _Server(uvicorn.Server):
-    """uvicorn ends by raising the signal that ended it once more: it would kill us before our own stop."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the event loop."""
-        yield
-
-
-def _listen(settings: Settings) -> socket.socket:
+def _bind(settings: Settings) -> socket.socket:
+    """The server's address, taken but not listened on yet: that begins when requests can be answered."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    return socket.create_server((settings.host, settings.port), family=family, backlog=4096)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    # A server that starts again need not wait until its last connections have been forgotten.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as error:
+        _fail(f"can't listen on {settings.host} port {settings.port}: {error.strerror or error}")
+    return bound
 
 
 def _fail(message: str) -> NoReturn:

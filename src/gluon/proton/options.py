@@ -67,7 +67,24 @@ API_OPTIONS = [
         help="Seconds that a bind request waits for a controller's answer. When they are over it answers "
         "with vif_type binding_failed; a late answer still reaches the port.",
     ),
+    cfg.IntOpt(
+        "workers",
+        default=1,
+        min=1,
+        max=256,
+        help="Processes that serve, sharing the address; each is a whole server. One for each processor "
+        "core is a good start. More than one needs PostgreSQL or MariaDB. --workers on the command line "
+        "comes before it.",
+    ),
 ]
+
+WORKERS_OPTION = cfg.IntOpt(
+    "workers",
+    min=1,
+    max=256,
+    help="Worker processes, instead of what [api] workers says.",
+)
+"""For the command line only."""
 
 DATABASE_GROUP = cfg.OptGroup("database", title="Where objects are kept")
 DATABASE_OPTIONS = [
@@ -103,6 +120,7 @@ class Settings:
     max_body: int
     max_bulk: int
     bind_timeout: float
+    workers: int
     database_url: str
 
 
@@ -115,6 +133,7 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
     for group, options in list_opts():
         conf.register_group(group)
         conf.register_opts(options, group=group)
+    conf.register_cli_opt(WORKERS_OPTION)
     conf(arguments, project="gluon", prog="proton-server", version=version, default_config_files=None)
     settings = Settings(
         host=conf.api.host,
@@ -128,6 +147,7 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
         max_body=conf.api.max_body,
         max_bulk=conf.api.max_bulk,
         bind_timeout=conf.api.bind_timeout,
+        workers=conf.workers or conf.api.workers,
         database_url=conf.database.connection,
     )
     return conf, settings

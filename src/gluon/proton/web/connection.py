@@ -14,9 +14,34 @@ from gluon.proton.web.problems import problem_document
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
+LINGER = 0.5
+"""Seconds that an idle connection of a stopping server may bring one more request."""
+
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's, which answers what isn't HTTP with a problem document like any other wrong request."""
+    """uvicorn's, which answers what isn't HTTP with a problem document like any other wrong request.
+
+    When the server stops, a connection ends with an answer that says so (`connection: close`). Were idle ones
+    closed at once, as uvicorn does it, clients would lose the requests that they were just sending, and could
+    not know whether those had been worked on.
+    """
+
+    _ending = False
+
+    def shutdown(self) -> None:
+        """End the connection with the answer that is under way, or the next one; after `LINGER` without."""
+        self._ending = True
+        if self.cycle is None or self.cycle.response_complete:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(LINGER, self.timeout_keep_alive_handler)
+        else:
+            self.cycle.keep_alive = False
+
+    def on_headers_complete(self) -> None:
+        """A request begins."""
+        super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what can't be read as HTTP, and close the connection: where it goes on is unknown."""
