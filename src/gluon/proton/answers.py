@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +22,7 @@ from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
 from gluon.etcd.mirror import Change, Mirror
 from gluon.proton.answer import Answer, MalformedAnswer, parse_answer
+from gluon.proton.bind_waits import BindWaits, Row
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +34,6 @@ RETRY_FIRST, RETRY_LAST = 0.1, 30.0
 
 _PARSED_AT_A_TIME = 500
 """A list after a restart may hold an answer for every port there is; requests go on meanwhile."""
-
-Row = dict[str, Any]
 
 
 class WaitingBind(NamedTuple):
@@ -62,56 +59,6 @@ class ListWaiting(Protocol):
 
     def __call__(self) -> Awaitable[Collection[WaitingBind]]:
         """May raise; it is asked again later."""
-
-
-class BindWaits:
-    """The requests of this server that wait for the answer to a bind, by bind id."""
-
-    def __init__(self) -> None:
-        self._futures: dict[str, asyncio.Future[Row | None]] = {}
-        self._waiting: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        return len(self._futures)
-
-    def __contains__(self, bind_id: str) -> bool:
-        return bind_id in self._futures
-
-    @contextmanager
-    def expecting(self, bind_ids: Iterable[str]) -> Iterator[None]:
-        """Say which binds may begin in the block, before they do: no answer can then come unseen.
-
-        Several requests may wait for one bind.
-        """
-        loop = asyncio.get_running_loop()
-        ids = list(bind_ids)
-        for bind_id in ids:
-            self._futures.setdefault(bind_id, loop.create_future())
-            self._waiting[bind_id] += 1
-        try:
-            yield
-        finally:
-            for bind_id in ids:
-                self._waiting[bind_id] -= 1
-                if not self._waiting[bind_id]:
-                    del self._waiting[bind_id]
-                    self._futures.pop(bind_id).cancel()
-
-    async def answered(self, bind_id: str, within: float) -> Row | None:
-        """The port's row with the answer to an expected bind.
-
-        None when `within` seconds are over, or once it is known that this answer is not to be had any
-        more, because the port was bound anew, unbound or deleted.
-        """
-        future = self._futures[bind_id]
-        await asyncio.wait([future], timeout=within)
-        return future.result() if future.done() else None
-
-    def settle(self, bind_id: str, row: Row | None) -> None:
-        """Tell whoever waits for a bind what became of it."""
-        future = self._futures.get(bind_id)
-        if future is not None and not future.done():
-            future.set_result(row)
 
 
 @dataclass(frozen=True, slots=True)

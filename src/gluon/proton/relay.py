@@ -118,10 +118,12 @@ class Relay:
         lease: int = LEASE,
         memory: EtcdMemory | None = None,
         on_history_lost: Callable[[], Awaitable[None]] | None = None,
+        on_batch: Callable[[Batch], None] | None = None,
     ) -> None:
         """With a `memory` a leader notes what it wrote, and that a resync is owed when etcd lost that.
 
         `on_history_lost` is awaited by a leader before it goes on, when etcd was wiped or restored.
+        `on_batch` is told of each batch that etcd has taken; it must not raise.
         """
         self.counters = RelayCounters()
         self.is_leader = False
@@ -133,6 +135,7 @@ class Relay:
         self._election = Election(etcd, keys.relay_election(), name.encode(), lease)
         self._memory = memory
         self._on_history_lost = on_history_lost
+        self._on_batch = on_batch
         self._known_losses = etcd.history.losses
         self._wake = asyncio.Event()
         self._backoff = Backoff()
@@ -151,6 +154,11 @@ class Relay:
     def stop(self) -> None:
         """Have `run` return; another server may take over at once."""
         self._election.stop()
+
+    @property
+    def terms(self) -> int:
+        """How often it was elected."""
+        return self._election.counters.terms
 
     async def health(self) -> dict[str, Any]:
         """For the server's health report."""
@@ -380,6 +388,8 @@ class Relay:
         self._max_rows = min(MAX_ROWS, self._max_rows * 2)
         self.counters.batches += 1
         self.counters.rows += len(batch.rows)
+        if self._on_batch is not None:
+            self._on_batch(batch)
         self._gets_on()
 
     def _gets_on(self) -> None:
