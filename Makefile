@@ -4,12 +4,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint format docs bench clean
+.PHONY: help setup demo test unit lint format docs bench chaos clean
 
 BIN := .venv/bin
 # Scripts, tests and `gluon up` take the etcd that this names.
 WITH_ETCD = GLUON_ETCD="$$(scripts/get-etcd)"; export GLUON_ETCD;
-SERVERS := postgresql-15 mariadb-server-core mariadb-client-core mariadb-server galera-4 rsync
+SERVERS := postgresql-15 mariadb-server-core mariadb-client-core mariadb-server galera-4 rsync haproxy systemd etcd-client
 WITH_SERVERS = scripts/get-debian $(SERVERS); $(WITH_ETCD)
 
 # What `make unit` runs: a folder, a file, or one test by the name that pytest prints.
@@ -45,7 +45,10 @@ docs: setup ## Write the sample configurations, and check that docs/ says everyt
 	@$(BIN)/python -m pytest tests/docs tests/model/test_docs.py
 
 bench: setup ## Measure: figures beside raw floors of the same run, as a table and as JSON
-	@$(WITH_SERVERS) $(BIN)/python -m benchmarks
+	@$(WITH_SERVERS) PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
+
+chaos: setup ## Kill, stop and cut off at random while clients write: make chaos CHAOS='--seed 7 --seconds 600'
+	@$(WITH_SERVERS) PYTHONPATH=tests $(BIN)/python -m system.chaos $(CHAOS)
 
 clean: ## Remove what make has made: .venv/, .tools/, caches
 	rm -rf .venv .tools .setup.* dist build .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

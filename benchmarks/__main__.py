@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import binds, creates, feed, lists, starts
+from . import binds, creates, feed, lists, neutron, starts
 from .results import Results
 
 SCENARIOS = {
@@ -17,6 +17,7 @@ SCENARIOS = {
     "binds": binds.measure,
     "lists": lists.measure,
     "starts": starts.measure,
+    "neutron": neutron.measure,
 }
 
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from servers.postgresql import PostgresqlServer
+
 from .http_load import Connection, Task, percentile, run
 from .results import Figure, Results
 from .stack import TENANT, port_body, running_stack
@@ -85,14 +87,14 @@ class Rates:
 
 
 async def measure(results: Results, folder: Path) -> None:
-    from tests.servers.postgresql import PostgresqlServer
-
-    server = PostgresqlServer(folder / "postgresql")
+    server = PostgresqlServer(folder / "postgresql", durable=True)
     server.start()
     try:
         await asyncio.to_thread(server.wait_ready)
-        neutron = await _neutron(folder / "neutron", server.create_database("neutron"))
-        gluon = await _gluon(server.create_database("gluon"))
+        with server.fresh_database() as database:
+            neutron = await _neutron(folder / "neutron", database)
+        with server.fresh_database() as database:
+            gluon = await _gluon(database)
     finally:
         server.stop()
     name = "Neutron 29 ML2, same PostgreSQL"
