@@ -1,0 +1,96 @@
+"""One run: clients write, things go wrong, and afterwards everybody has to say the same."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from system.chaos.plan import Fault, mishaps
+from system.chaos.stack import ChaosStack, everything
+from system.chaos.trouble import Trouble
+from system.chaos.witnesses import AnswerWitness
+from system.faults.agreement import agreed
+from system.faults.clients import clients_at_work
+from system.faults.feed_watcher import watching
+
+CLIENTS = 6
+PATIENCE = 60.0
+"""Seconds after the last mishap in which all have to agree."""
+
+
+@dataclass(frozen=True)
+class Survived:
+    """What a run went through."""
+
+    seed: int
+    seconds: float
+    mishaps: dict[tuple[Fault, str], int]
+    acknowledged: int
+    in_doubt: int
+    unanswered: int
+    unavailable: int
+    events: int
+    answers: int
+    agreed_after: float
+
+    def __str__(self) -> str:
+        lines = [
+            f"seed {self.seed}: {self.seconds:.0f} s, {sum(self.mishaps.values())} mishaps",
+            f"  {self.acknowledged} writes acknowledged, {self.in_doubt} in doubt; requests unanswered: "
+            f"{self.unanswered}, answered with 503: {self.unavailable}",
+            f"  {self.events} changes and {self.answers} answers seen in etcd",
+            f"  all agreed {self.agreed_after:.1f} s after the last mishap",
+        ]
+        for fault in Fault:
+            parts = [f"{part} {n}x" for (what, part), n in sorted(self.mishaps.items()) if what is fault]
+            if parts:
+                lines.append(f"  {fault.value}: {', '.join(parts)}")
+        return "\n".join(lines)
+
+
+async def survive(folder: Path, seed: int, seconds: float, report: Callable[[str], None]) -> Survived:
+    """Raises AssertionError with what was lost, doubled, or seen to go back."""
+    async with everything(folder, report) as stack:
+        plan = mishaps(seed, stack.possible(), {"server-1": 3, "server-2": 3, "postgresql": 2})
+        trouble = Trouble(stack, plan, report)
+        async with watching(stack.cluster.urls, stack.keys) as feed, _witness(stack) as witness:
+            async with clients_at_work(stack, CLIENTS, seed) as load:
+                await load.goes_on(50)
+                start = time.monotonic()
+                await trouble.run(seconds)
+                lasted = time.monotonic() - start
+                await load.goes_on(50, within=PATIENCE)
+            report(f"no more mishaps; {load.ledger.acknowledged} writes were acknowledged")
+            healed = time.monotonic()
+            load.ledger.compare(await agreed(stack, within=PATIENCE))
+            agreed_after = time.monotonic() - healed
+        return Survived(
+            seed,
+            lasted,
+            dict(trouble.survived),
+            load.ledger.acknowledged,
+            load.ledger.in_doubt,
+            load.ledger.unanswered,
+            load.ledger.unavailable,
+            feed.events,
+            witness.answers,
+            agreed_after,
+        )
+
+
+@asynccontextmanager
+async def _witness(stack: ChaosStack) -> AsyncIterator[AnswerWitness]:
+    """Watch all answers in the block; afterwards no bind may have two winners."""
+    witness = AnswerWitness(stack.etcd, stack.keys)
+    task = asyncio.create_task(witness.run())
+    try:
+        yield witness
+        assert not task.done(), f"the witness has failed: {task.exception()!r}"
+        assert not witness.complaints, witness.complaints
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
