@@ -47,26 +47,42 @@ class EtcdServer:
     def start(self) -> None:
         """Start it; `wait_ready` or `ready` tells when it answers."""
         assert self._process is None, "etcd is running already"
-        peers = f"http://127.0.0.1:{self._peer_port}"
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "etcd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     # Not by preexec_fn: that forks, which gRPC's threads in this process don't survive.
                     *(sys.executable, "-I", "-S", leash.__file__, str(os.getpid())),
-                    program(),
-                    *("--name", "test", "--data-dir", str(self.data)),
-                    *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
-                    *("--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers),
-                    *("--initial-cluster", f"test={peers}", "--log-level", "error", "--logger", "zap"),
-                    # A single member is its own leader: it need not wait long for others.
-                    *("--heartbeat-interval", "20", "--election-timeout", "200"),
+                    *self.command(),
                     *self._options,
                 ],
                 stdout=log,
                 stderr=log,
                 env={k: v for k, v in os.environ.items() if not k.startswith("ETCD_")},
             )
+
+    def command(self) -> Sequence[str]:
+        """The command line, without the options that were given."""
+        peers = f"http://127.0.0.1:{self._peer_port}"
+        return (
+            program(),
+            *("--name", "test", "--data-dir", str(self.data)),
+            *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
+            *("--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers),
+            *("--initial-cluster", f"test={peers}", "--log-level", "error", "--logger", "zap"),
+            # A single member is its own leader: it need not wait long for others.
+            *("--heartbeat-interval", "20", "--election-timeout", "200"),
+        )
+
+    @property
+    def health_url(self) -> str:
+        """Where it tells whether it works."""
+        return f"{self.url}/health"
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and not ended since."""
+        return self._process is not None
 
     def wait_ready(self) -> None:
         """Return when it answers."""
@@ -119,7 +135,7 @@ class EtcdServer:
             log = (self.directory / "etcd.log").read_text(errors="replace")
             raise RuntimeError(f"etcd did not come up: exit code {process.returncode}\n{log[-2000:]}")
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=1.0) as answer:
+            with urllib.request.urlopen(self.health_url, timeout=1.0) as answer:
                 return b"true" in answer.read()
         except (urllib.error.URLError, OSError):
             return False

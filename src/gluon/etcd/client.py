@@ -196,9 +196,13 @@ class Etcd:
         lease_id: int = response.id
         return lease_id
 
-    async def keep_alive(self, lease_id: int) -> int:
-        """Renew a lease; the seconds that it has now. LeaseNotFound when it is gone."""
-        response = await self._call_unordered(methods.KEEP_ALIVE, rpc.LeaseKeepAliveRequest(id=lease_id))
+    async def keep_alive(self, lease_id: int, *, within: float | None = None) -> int:
+        """Renew a lease; the seconds that it has now. LeaseNotFound when it is gone.
+
+        `within`: seconds that an endpoint has for that before the next one is asked, if other than usual.
+        """
+        request = rpc.LeaseKeepAliveRequest(id=lease_id)
+        response = await self._call_unordered(methods.KEEP_ALIVE, request, within)
         # Here, and only here, etcd says it with a number.
         if response.ttl <= 0:
             raise LeaseNotFound(f"etcd at {self.endpoint}: lease {lease_id:x} has expired")
@@ -233,8 +237,8 @@ class Etcd:
         history.observe(response.header, mark)
         return response
 
-    async def _call_unordered(self, method: Method, request: Any) -> Any:
-        response = await self._connection.call(method, request)
+    async def _call_unordered(self, method: Method, request: Any, within: float | None = None) -> Any:
+        response = await self._connection.call(method, request, within)
         self.history.observe_cluster(response.header)
         return response
 

@@ -55,15 +55,18 @@ class Connection:
             self._endpoints = tuple(Endpoint(url, self._credentials) for url in self.urls)
         return self._endpoints[self._current]
 
-    async def call(self, method: Method, request: Any) -> Any:
-        """Ask, and get the answer of the wire; raises EtcdError."""
+    async def call(self, method: Method, request: Any, within: float | None = None) -> Any:
+        """Ask, and get the answer of the wire; raises EtcdError.
+
+        `within`: seconds at each endpoint, if other than the client's.
+        """
         metadata = await self.session.metadata()
         try:
-            return await self._ask(method, request, metadata)
+            return await self._ask(method, request, metadata, within)
         except StaleToken:
             if not self.session.renew(metadata):
                 raise
-        return await self._ask(method, request, await self.session.metadata())
+        return await self._ask(method, request, await self.session.metadata(), within)
 
     async def call_each(self, method: Method, request: Any, within: float) -> dict[str, Any]:
         """Ask all endpoints at the same time: by its URL each answer within so many seconds, or EtcdError.
@@ -101,13 +104,15 @@ class Connection:
         for endpoint in endpoints:
             await endpoint.close()
 
-    async def _ask(self, method: Method, request: Any, metadata: Metadata) -> Any:
+    async def _ask(
+        self, method: Method, request: Any, metadata: Metadata, within: float | None = None
+    ) -> Any:
         attempts = len(self.urls)
         while True:
             endpoint = await self.usable_endpoint()
             attempts -= 1
             try:
-                return await self._attempt(endpoint, method, request, metadata, self.timeout)
+                return await self._attempt(endpoint, method, request, metadata, within or self.timeout)
             except AccessRefused:
                 raise
             except EtcdUnavailable as failure:

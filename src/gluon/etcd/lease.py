@@ -45,6 +45,8 @@ class LeaseKeeper:
         self.counters = LeaseCounters()
         self._client = client
         self._ttl = ttl
+        # A member that is cut off must not use up the time in which another could renew the lease.
+        self._patience = min(client.timeout, ttl / 5) if len(client.endpoints) > 1 else client.timeout
         self._on_grant = on_grant
         self._expires_at = 0.0
         self._losses = 0
@@ -137,7 +139,7 @@ class LeaseKeeper:
             sent_at = loop.time()
             try:
                 async with asyncio.timeout_at(self._expires_at):
-                    granted = await self._client.keep_alive(self.id)
+                    granted = await self._client.keep_alive(self.id, within=self._patience)
             except LeaseNotFound:
                 raise
             except TimeoutError as error:
