@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,14 @@ CREATE_CHILD = Statement(
 INSERT = Statement("INSERT INTO parent VALUES (?)", ("id",))
 INSERT_CHILD = Statement("INSERT INTO child VALUES (?, ?)", ("id", "parent"))
 ALL = Statement("SELECT id FROM parent ORDER BY id")
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    opened = SqliteDatabase(tmp_path / "gluon.sqlite")
+    await opened.start()
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
@@ -346,6 +355,34 @@ async def test_a_second_server_is_refused_until_the_first_is_gone(tmp_path: Path
     await first.close()
     await second.start()
     await second.close()
+
+
+async def test_a_guest_writes_beside_a_server_under_load(tmp_path: Path) -> None:
+    path = tmp_path / "gluon.sqlite"
+    server, guest = SqliteDatabase(path), SqliteDatabase(path, guest=True)
+    with pytest.raises(DatabaseUnavailable, match="there is no database"):
+        await guest.start()
+    await server.start()
+
+    async def create(tx: Transaction) -> None:
+        await tx.execute(CREATE)
+
+    await server.write(create)
+    await guest.start()
+
+    async def load(name: str) -> None:
+        for number in range(100):
+            await server.write(inserting(f"{name}-{number}"))
+
+    loads = asyncio.gather(*[load(f"server-{number}") for number in range(8)])
+    for number in range(20):
+        await guest.write(inserting(f"guest-{number}"))
+    await loads
+
+    assert len(await guest.read(lambda tx: tx.fetch(ALL))) == 820
+    await guest.close()
+    await server.write(inserting("after"))
+    await server.close()
 
 
 async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:

@@ -165,8 +165,11 @@ class Database(Protocol):
         """
 
 
-def open_database(url: str, *, options: DatabaseOptions | None = None) -> Database:
+def open_database(url: str, *, options: DatabaseOptions | None = None, guest: bool = False) -> Database:
     """The database that a URL in SQLAlchemy's form names, not started yet.
+
+    A `guest` is a command that works beside the servers, with short transactions: it takes no lock that is
+    theirs, and makes nothing.
 
     `sqlite:////var/lib/gluon/gluon.sqlite`, `postgresql://user:password@host/name`,
     `mysql://user:password@host/name`; a driver in the scheme (`+asyncpg`) is accepted and makes no
@@ -182,11 +185,15 @@ def open_database(url: str, *, options: DatabaseOptions | None = None) -> Databa
     # Only the driver that is used gets imported: the others' packages need not be installed.
     match parsed.drivername.partition("+")[0]:
         case "sqlite":
-            return _sqlite(parsed)
+            return _sqlite(parsed, guest)
         case "postgresql" | "postgres":
             from gluon.store.postgresql import postgresql_database
 
             return postgresql_database(parsed, options or DatabaseOptions())
+        case "mysql" | "mariadb":
+            from gluon.store.mariadb import mariadb_database
+
+            return mariadb_database(parsed, options or DatabaseOptions())
     raise UnsupportedDatabase(
         f"{parsed.render_as_string(hide_password=True)} can not be used: objects are kept in SQLite "
         "(sqlite:////path/of/a/file), PostgreSQL (postgresql://user:password@host/name) or MariaDB "
@@ -194,9 +201,9 @@ def open_database(url: str, *, options: DatabaseOptions | None = None) -> Databa
     )
 
 
-def _sqlite(url: URL) -> Database:
+def _sqlite(url: URL, guest: bool) -> Database:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise UnsupportedDatabase(f"{url} names no file; write sqlite:/// followed by the path of a file")
     from gluon.store.sqlite import SqliteDatabase
 
-    return SqliteDatabase(url.database)
+    return SqliteDatabase(url.database, guest=guest)

@@ -39,6 +39,9 @@ T = TypeVar("T")
 GROUP = 64
 """Most works in one commit: bounds how long the first of them waits for the last."""
 
+_GUEST_PATIENCE = 30.0
+"""Seconds that a guest waits for its turn: a busy server leaves only short gaps between its transactions."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Request:
@@ -173,17 +176,23 @@ def _snapshot(connection: sqlite3.Connection, request: _Request) -> _Outcome:
 
 
 class SqliteDatabase:
-    """A SQLite file, held by this process alone; see `gluon.store.database.Database`."""
+    """A SQLite file, held by this process alone; see `gluon.store.database.Database`.
 
-    def __init__(self, path: str | Path, *, readers: int = 2, busy_timeout: float = 5.0) -> None:
+    A `guest` takes no lock: it works beside the server that has it, or without any, on a file that is there
+    already. It waits longer for the others' transactions, and has to keep its own short.
+    """
+
+    def __init__(
+        self, path: str | Path, *, readers: int = 2, busy_timeout: float = 5.0, guest: bool = False
+    ) -> None:
         self.path = Path(path)
         self.dialect: Dialect = sqlite_dialect.dialect(paramstyle="qmark")
         self.shared = False
         self.tells_of_commits = True
         self.transactional_ddl = True
         self._reader_count = readers
-        self._busy_timeout = busy_timeout
-        self._lock = LockFile(self.path.with_name(self.path.name + ".lock"))
+        self._busy_timeout = _GUEST_PATIENCE if guest else busy_timeout
+        self._lock = None if guest else LockFile(self.path.with_name(self.path.name + ".lock"))
         self._writes: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._callbacks: list[Callable[[], None]] = []
@@ -198,7 +207,10 @@ class SqliteDatabase:
     async def start(self) -> None:
         """Lock the file, open it (making it if need be), and start the threads."""
         self._loop = asyncio.get_running_loop()
-        self._lock.acquire()
+        if self._lock is not None:
+            self._lock.acquire()
+        elif not self.path.exists():
+            raise DatabaseUnavailable(f"there is no database {self.path}")
         try:
             # The writer comes first: it makes the file and its log, which read-only connections can not.
             await self._start_thread("gluon-store-writer", self._write_loop, read_only=False)
@@ -206,7 +218,7 @@ class SqliteDatabase:
                 await self._start_thread(f"gluon-store-reader-{number}", self._read_loop, read_only=True)
         except BaseException:
             await self._stop_threads()
-            self._lock.release()
+            self._unlock()
             raise
         self._open = True
 
@@ -214,7 +226,11 @@ class SqliteDatabase:
         """Finish what was asked for, close the connections, and let go of the lock."""
         self._open = False
         await self._stop_threads()
-        self._lock.release()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     async def write(self, work: Work[T], *, alone: str | None = None) -> T:
         """Run a work in one transaction; its result once that is on the disk. All works run alone here."""
