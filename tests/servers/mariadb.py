@@ -18,6 +18,8 @@ from servers.programs import find_program, program_environment
 USER = "gluon"
 PASSWORD = "s3cret-pässword"
 
+_NOT_DURABLE = ("--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=2")
+
 
 class MariadbServer:
     """One mariadbd. It comes back on the same port and with the same data as often as it is started.

@@ -61,6 +61,10 @@ class PhysicalNames:
         """The physical name of a table; raises KeyError when it has none."""
         return self.names[Name(service, table)]
 
+    def tables_of(self, service: str) -> list[str]:
+        """The physical names of all tables of a service."""
+        return [p for name, p in self.names.items() if name.service == service and not name.column]
+
     def column(self, service: str, table: str, column: str) -> str:
         """The physical name of a column; raises KeyError when it has none."""
         return self.names[Name(service, table, column)]

@@ -24,6 +24,7 @@ from gluon.store import system_tables
 from gluon.store.applied import AppliedModels
 from gluon.store.column_types import string, text
 from gluon.store.database import Database, DatabaseError, Transaction
+from gluon.store.mariadb_leftovers import drop_leftovers
 from gluon.store.names import Name, PhysicalNames, derived_name
 from gluon.store.statement import Statement, compile_statement
 from gluon.store.system_schema import LOCK, SystemSchema, ddl, holds_indexes
@@ -91,11 +92,13 @@ def service_schema(model: Model, names: PhysicalNames, *, deferrable: bool = Tru
     logical = {o.name: table_for(model, o) for o in model.objects.values()}
     identities = None
     if any(table.has_identity for table in logical.values()):
+        physical = names.table(model.service, IDENTITIES)
         identities = sa.Table(
-            names.table(model.service, IDENTITIES),
+            physical,
             metadata,
-            sa.Column("id", string(255), primary_key=True),
+            sa.Column("id", string(255)),
             sa.Column("object", string(64), nullable=False),
+            sa.PrimaryKeyConstraint("id", name=derived_name("pk", physical, "id")),
             quote=True,
             sqlite_with_rowid=False,
         )
@@ -141,12 +144,14 @@ def _stored_table(
             name,
             _sql_type(column),
             *constraint,
-            primary_key=column.name == logical.key,
             autoincrement=False,
             nullable=column.nullable,
             quote=True,
         )
-    table = sa.Table(physical, metadata, *columns.values(), quote=True)
+    key = columns[logical.key]
+    # Left to itself PostgreSQL names it after the table, where another table may have that name.
+    primary_key = sa.PrimaryKeyConstraint(key, name=derived_name("pk", physical, key.name))
+    table = sa.Table(physical, metadata, *columns.values(), primary_key, quote=True)
     for unique in logical.unique:
         members = [columns[name] for name in unique]
         table.append_constraint(
@@ -226,6 +231,8 @@ class Schema:
                 if (latest.version, latest.digest) != (model.version, model.digest):
                     raise ModelDiffers(model.service, latest.version, latest.digest)
                 return self._tables(model, known)
+            if not self._database.transactional_ddl:
+                await drop_leftovers(tx, known.tables_of(model.service))
             names = known.with_names(_wanted_names(model))
             schema = self._tables(model, names)
             added = [(name, physical) for name, physical in names.names.items() if name not in known.names]
