@@ -14,7 +14,7 @@ from gluon.etcd import methods
 from gluon.etcd import rpc_pb2 as rpc
 from gluon.etcd.credentials import Credentials
 from gluon.etcd.endpoint import Endpoint, Method, target_of
-from gluon.etcd.errors import AccessRefused, EtcdError, EtcdUnavailable, NoLeader, StaleToken, from_rpc_error
+from gluon.etcd.errors import AccessRefused, EtcdError, EtcdUnavailable, NoLeader, from_rpc_error
 from gluon.etcd.session import Metadata, Session
 
 CallObserver = Callable[[str, float, EtcdError | None], None]
@@ -63,8 +63,8 @@ class Connection:
         metadata = await self.session.metadata()
         try:
             return await self._ask(method, request, metadata, within)
-        except StaleToken:
-            if not self.session.renew(metadata):
+        except AccessRefused as refusal:
+            if not self.session.renew(metadata, refusal):
                 raise
         return await self._ask(method, request, await self.session.metadata(), within)
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from gluon.etcd.backoff import Backoff
 from gluon.etcd.credentials import Credentials
-from gluon.etcd.errors import AccessRefused, AuthenticationOff
+from gluon.etcd.errors import AccessRefused, AuthenticationOff, StaleToken
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -53,9 +53,10 @@ class Session:
         # Who is cancelled while waiting leaves the question to the others.
         return await asyncio.shield(self._asking)
 
-    def renew(self, refused: Metadata) -> bool:
-        """Etcd has refused this: whether there is, or can be had, something else to show."""
-        if self._user is None:
+    def renew(self, refused: Metadata, failure: AccessRefused) -> bool:
+        """Whether there is, or can be had, something else to show than what etcd has refused."""
+        # Without a token, from a time when etcd asked for none, any refusal may be for the lack of it.
+        if self._user is None or (refused != WITH_LEADER and not isinstance(failure, StaleToken)):
             return False
         if self._metadata is not refused:
             return True

@@ -16,7 +16,6 @@ from gluon.etcd.errors import (
     AccessRefused,
     EtcdError,
     EtcdUnavailable,
-    StaleToken,
     WatchCancelled,
     WatchCompacted,
     from_rpc_error,
@@ -185,9 +184,7 @@ class Watch:
     def _cancelled(self, reason: str) -> EtcdError:
         failure = from_status(None, reason, f"watch of {self.key}", self._url())
         if isinstance(failure, AccessRefused):
-            if isinstance(failure, StaleToken):
-                self._connection.session.renew(self._metadata)
-            return failure
+            return self._failed(failure)
         reason = reason or "no reason given"
         return WatchCancelled(f"etcd at {self._url()} cancelled the watch of {self.key}: {reason}")
 
@@ -229,7 +226,7 @@ class Watch:
             raise await self._ended()
         return response
 
-    async def _ended(self) -> Exception:
+    async def _ended(self) -> EtcdError:
         code, details = await self._call.code(), await self._call.details()
         if code is grpc.StatusCode.OK:
             return self._away("was closed by the server", None)
@@ -242,9 +239,9 @@ class Watch:
         self._failed(failure)
         return failure
 
-    def _failed(self, failure: Exception) -> Exception:
-        if isinstance(failure, StaleToken):
-            self._connection.session.renew(self._metadata)
+    def _failed(self, failure: EtcdError) -> EtcdError:
+        if isinstance(failure, AccessRefused):
+            self._connection.session.renew(self._metadata, failure)
         elif isinstance(failure, EtcdUnavailable) and self._endpoint is not None:
             self._connection.leave(self._endpoint)
         return failure
