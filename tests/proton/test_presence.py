@@ -36,7 +36,7 @@ async def test_a_server_is_listed_while_it_runs_and_gone_when_it_stops(etcd: Etc
     value = await until_serving(etcd, keys, presence, DIGESTS)
     assert value["pid"] == os.getpid()
     assert value["started"].endswith("Z")
-    assert set(value) == {"models", "started", "host", "pid", "version"}
+    assert set(value) == {"models", "started", "host", "pid", "version", "bind_timeout"}
     found = await etcd.get(keys.server(presence.id))
     assert found is not None and found.lease != 0
     presence.stop()

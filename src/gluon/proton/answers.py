@@ -95,8 +95,18 @@ class AnswerWatcher:
     """
 
     def __init__(
-        self, etcd: Etcd, keys: Keys, waits: BindWaits, take: TakeAnswer, list_waiting: ListWaiting
+        self,
+        etcd: Etcd,
+        keys: Keys,
+        waits: BindWaits,
+        take: TakeAnswer,
+        list_waiting: ListWaiting,
+        *,
+        head_start: float = 0.0,
     ) -> None:
+        """`head_start`: seconds that other servers have to take the answers that their requests wait for. All
+        of them see each answer; without it they would all run for the same row.
+        """
         self.counters = AnswerCounters()
         # Values are not kept: an answer is looked at when it comes, and stands in the port from then on.
         self.mirror = Mirror(etcd, keys.answers(), self._changed, keep_values=False)
@@ -104,6 +114,7 @@ class AnswerWatcher:
         self._waits = waits
         self._take = take
         self._list_waiting = list_waiting
+        self._head_start = head_start
         self._ready: asyncio.Queue[_Task] = asyncio.Queue()
         self._unexpected: dict[str, bytes] = {}
         self._any_unexpected = asyncio.Event()
@@ -187,6 +198,7 @@ class AnswerWatcher:
         delay = RETRY_FIRST
         while True:
             await self._any_unexpected.wait()
+            await asyncio.sleep(self._head_start)
             self._any_unexpected.clear()
             unexpected, self._unexpected = self._unexpected, {}
             try:

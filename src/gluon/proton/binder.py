@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from gluon.proton.bodies import new_objects
 from gluon.proton.errors import NotFound
 from gluon.proton.identity import Identity
 from gluon.proton.operations import Operations, Target
+from gluon.proton.pending_bind import PendingBind
 from gluon.proton.registry import HostedObject, Proton
 from gluon.store.database import DatabaseError
 from gluon.store.paging import Row
@@ -28,12 +30,11 @@ from gluon.store.paging import Row
 _log = logging.getLogger(__name__)
 
 
-class PendingBind(NamedTuple):
-    """A bind that has begun and has neither an answer nor run out of time."""
+class _UnderWay(NamedTuple):
+    """A bind that a request waits for, and the revision of its port in which it began."""
 
-    hosted: HostedObject
-    port_id: str
-    bind_id: str
+    revision: int
+    bind: PendingBind
 
 
 class Binder:
@@ -43,8 +44,8 @@ class Binder:
         self._operations = operations
         self._waits = waits
         self._bind_timeout = bind_timeout
-        self._under_way: dict[str, tuple[int, str]] = {}
-        """Of each port that is waited for here: the revision in which its bind began, and the bind."""
+        self._under_way: dict[str, _UnderWay] = {}
+        """By port."""
 
     async def create(
         self,
@@ -92,18 +93,32 @@ class Binder:
         """Delete an object; raises what `Operations.delete` raises."""
         await self._operations.delete(identity, proton, hosted, target, cascade)
         if hosted.role is Role.PORT and target.key in self._under_way:
-            self._waits.settle(self._under_way[target.key][1], None)
+            self._waits.settle(self._under_way[target.key].bind.bind_id, None)
 
-    async def give_up_on(self, binds: Iterable[PendingBind]) -> None:
-        """Settle binds whose requests nobody waits for any more, when their time is up at the latest."""
-        await asyncio.sleep(self._bind_timeout)
-        for hosted, port_id, bind_id in binds:
-            try:
-                await self._operations.give_up(hosted, port_id, bind_id)
-            except NotFound:
-                continue
-            except DatabaseError as error:
-                _log.error("port %s keeps waiting for an answer: %s", port_id, error)
+    def under_way(self) -> Collection[PendingBind]:
+        """The binds that requests wait for here."""
+        return [under_way.bind for under_way in self._under_way.values()]
+
+    async def look_up(self, bind: PendingBind) -> None:
+        """Tell the requests that wait for a bind what the database says of it.
+
+        Another server may have stored its answer, or have bound, unbound or deleted the port. Raises
+        DatabaseError.
+        """
+        try:
+            row = await self._operations.current(bind.hosted, bind.port_id)
+        except NotFound:
+            self._waits.settle(bind.bind_id, None)
+            return
+        if row["bind_id"] != bind.bind_id:
+            self._waits.settle(bind.bind_id, None)
+        elif row["bind_state"] in (BindState.ANSWERED, BindState.REFUSED):
+            self._waits.settle(bind.bind_id, row)
+
+    async def give_up(self, bind: PendingBind) -> None:
+        """Settle a bind that no request waits for any more. Raises DatabaseError."""
+        with suppress(NotFound):
+            await self._operations.give_up(bind.hosted, bind.port_id, bind.bind_id)
 
     async def _created(self, hosted: HostedObject, row: Row) -> Row:
         try:
@@ -124,11 +139,12 @@ class Binder:
         if hosted.role is not Role.PORT or row["bind_state"] != BindState.PENDING:
             return row
         port_id, bind_id = row[hosted.api.key], row["bind_id"]
-        self._under_way[port_id] = (row["revision_number"], bind_id)
+        self._under_way[port_id] = _UnderWay(row["revision_number"], PendingBind(hosted, port_id, bind_id))
         try:
             answered = await self._waits.answered(bind_id, self._bind_timeout)
         finally:
-            if self._under_way.get(port_id, (0, ""))[1] == bind_id:
+            under_way = self._under_way.get(port_id)
+            if under_way is not None and under_way.bind.bind_id == bind_id:
                 del self._under_way[port_id]
         if answered is not None:
             return answered
@@ -141,6 +157,6 @@ class Binder:
 
     def _supersede(self, port_id: str, revision: int, bind_id: str | None) -> None:
         """Whoever waits for an earlier bind of the port waits in vain: let it answer with what is there."""
-        began, under_way = self._under_way.get(port_id, (0, bind_id))
-        if under_way is not None and under_way != bind_id and began < revision:
-            self._waits.settle(under_way, None)
+        under_way = self._under_way.get(port_id)
+        if under_way is not None and under_way.bind.bind_id != bind_id and under_way.revision < revision:
+            self._waits.settle(under_way.bind.bind_id, None)

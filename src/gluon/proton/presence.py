@@ -25,16 +25,22 @@ Digests = Mapping[str, Mapping[str, str]]
 
 
 class Presence:
-    """Keeps `/gluon/servers/<id>` under a lease: `{"models", "started", "host", "pid", "version"}`.
+    """Keeps `/gluon/servers/<id>` under a lease.
+
+    The value is `{"models", "started", "host", "pid", "version", "bind_timeout"}`.
 
     Each start of a server is an id of its own, so that a new one never takes the key of one whose
     lease has still to expire.
     """
 
-    def __init__(self, etcd: Etcd, keys: Keys, digests: Digests, *, lease: int = LEASE) -> None:
+    def __init__(
+        self, etcd: Etcd, keys: Keys, digests: Digests, *, bind_timeout: float = 0.0, lease: int = LEASE
+    ) -> None:
         self.id = uuid4().hex
         self._etcd = etcd
         self._key = keys.server(self.id)
+        self._servers = keys.servers()
+        self._bind_timeout = self._longest_bind_timeout = bind_timeout
         self._digests = digests
         self._started = utc_now()
         self._lease = LeaseKeeper(etcd, lease, self._put)
@@ -57,6 +63,19 @@ class Presence:
     def stop(self) -> None:
         """Have `run` return."""
         self._lease.stop()
+
+    async def longest_bind_timeout(self) -> float:
+        """The longest `bind_timeout` of all servers that are present, in seconds.
+
+        While etcd is away, what it was when last asked.
+        """
+        try:
+            listing = await self._etcd.list(self._servers)
+        except EtcdError:
+            return self._longest_bind_timeout
+        found = [_bind_timeout(item.value) for item in listing.items]
+        self._longest_bind_timeout = max([self._bind_timeout, *found])
+        return self._longest_bind_timeout
 
     async def _publish_changes(self) -> None:
         backoff = Backoff()
@@ -81,5 +100,14 @@ class Presence:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "version": __version__,
+            "bind_timeout": self._bind_timeout,
         }
         await self._etcd.put(self._key, msgspec.json.encode(value), lease=lease_id)
+
+
+def _bind_timeout(value: bytes) -> float:
+    """Of one server; 0 for a server of a release that doesn't tell."""
+    try:
+        return float(msgspec.json.decode(value).get("bind_timeout", 0.0))
+    except (msgspec.DecodeError, AttributeError, TypeError, ValueError):
+        return 0.0

@@ -29,7 +29,10 @@ LEASE = 5
 """Seconds after which another server takes over from a relay that was killed or cut off."""
 
 POLL = 1.0
-"""Seconds until the outbox is looked at unasked: for rows that another process wrote."""
+"""Seconds until the outbox is looked at unasked, though the database tells of commits."""
+
+SHORT_POLL = 0.05
+"""The same, where the database can't tell of other servers' commits. Only the leader looks."""
 
 READ_ROWS = 1024
 READ_BYTES = 8 * 1024 * 1024
@@ -55,6 +58,8 @@ class RelayCounters:
     rows: int = 0
     recovered: int = 0
     """Rows that were found to be in etcd already, and only removed."""
+    fenced: int = 0
+    """Transactions that etcd refused: another relay leads by now, or a late one of ours came first."""
     overtaken: int = 0
     """Conditional changes that were dropped, because their keys had been written since."""
     set_aside: int = 0
@@ -170,7 +175,7 @@ class Relay:
         except DatabaseError as error:
             return report | {"status": "failing", "reasons": [f"the outbox can't be read: {error}"]}
         report |= {"depth": state.depth, "lag": round(state.oldest_age or 0.0, 3)}
-        report |= {"batches": counters.batches, "rows": counters.rows}
+        report |= {"batches": counters.batches, "rows": counters.rows, "fenced": counters.fenced}
         if counters.last_error is not None:
             reasons.append(counters.last_error)
         if self._election.trouble is not None:
@@ -194,9 +199,10 @@ class Relay:
                 try:
                     await self._relay()
                 except _NotLeader:
+                    self.counters.fenced += 1
                     return
                 except _Overtaken:
-                    continue
+                    self.counters.fenced += 1
                 except (EtcdError, DatabaseError) as error:
                     self._failed(error)
                     await self._backoff.pause()
@@ -381,7 +387,7 @@ class Relay:
 
     async def _sleep(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL):
+            async with asyncio.timeout(POLL if self._database.tells_of_commits else SHORT_POLL):
                 await self._wake.wait()
 
     def _succeeded(self, batch: Batch) -> None:

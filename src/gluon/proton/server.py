@@ -15,13 +15,15 @@ from gluon.etcd.version import parse_version, version_problem
 from gluon.model.catalog import load_catalog
 from gluon.proton.answer import Answer
 from gluon.proton.answers import AnswerWatcher, BindWaits, WaitingBind
-from gluon.proton.binder import Binder, PendingBind
+from gluon.proton.binder import Binder
 from gluon.proton.documents import EtcdDocuments
 from gluon.proton.health import Health
 from gluon.proton.hosting import Hosted, Hosting
 from gluon.proton.identity import AuthStrategy, NoAuth
+from gluon.proton.open_binds import OpenBinds
 from gluon.proton.operations import Operations
 from gluon.proton.options import Settings
+from gluon.proton.pending_bind import PendingBind
 from gluon.proton.presence import Presence
 from gluon.proton.reads import Reads
 from gluon.proton.registry import HostedObject, Registry
@@ -32,6 +34,9 @@ from gluon.store.outbox import Outbox
 from gluon.store.paging import Row
 
 _log = logging.getLogger(__name__)
+
+_HEAD_START = 0.5
+"""Seconds that the server whose request waits for an answer has to take it, before others look after it."""
 
 _ETCD_PATIENCE = 1.0
 """Seconds that a health report waits for etcd."""
@@ -57,10 +62,21 @@ class ProtonServer:
         self._operations = Operations(self._database, outbox, documents)
         self._binder = Binder(self._operations, waits, settings.bind_timeout)
         self._relay = Relay(self._database, outbox, self._etcd, self._keys)
-        self._answers = AnswerWatcher(self._etcd, self._keys, waits, self._take_answer, self._waiting_binds)
-        self._presence = Presence(self._etcd, self._keys, self._registry().digests())
+        self._answers = AnswerWatcher(
+            self._etcd,
+            self._keys,
+            waits,
+            self._take_answer,
+            self._waiting_binds,
+            head_start=_HEAD_START if self._database.shared else 0.0,
+        )
+        self._presence = Presence(
+            self._etcd, self._keys, self._registry().digests(), bind_timeout=settings.bind_timeout
+        )
+        self._open_binds = OpenBinds(
+            self._binder, self._pending_binds, self._presence.longest_bind_timeout, settings.bind_timeout
+        )
         self._tasks: list[asyncio.Task[None]] = []
-        self._leftovers: asyncio.Task[None] | None = None
         self._stopping = False
         self.broken = asyncio.Event()
         """Set when a part that should run for as long as the server does has ended."""
@@ -94,10 +110,7 @@ class ProtonServer:
         catalog = load_catalog(self._settings.models_dir)
         self._hosted = await self._hosting.host(catalog, self._settings.services)
         self._presence.publish(self._registry().digests())
-        # Left by a server that was killed: the requests are gone that would have noted that time is up.
-        left = await self._pending_binds()
-        self._leftovers = asyncio.create_task(self._binder.give_up_on(left)) if left else None
-        for part in (self._answers, self._relay, self._presence):
+        for part in (self._answers, self._relay, self._presence, self._open_binds):
             task = asyncio.create_task(part.run(), name=type(part).__name__)
             task.add_done_callback(self._part_ended)
             self._tasks.append(task)
@@ -105,11 +118,8 @@ class ProtonServer:
     async def stop(self) -> None:
         """Stop everything; the relay hands over at once, and what it had not sent stays in the outbox."""
         self._stopping = True
-        for part in (self._presence, self._relay, self._answers):
+        for part in (self._open_binds, self._presence, self._relay, self._answers):
             part.stop()
-        if self._leftovers is not None:
-            self._leftovers.cancel()
-            await asyncio.wait((self._leftovers,))
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._database.close()
