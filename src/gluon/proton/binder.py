@@ -2,7 +2,8 @@
 
 The wait is told of before the write, so that no answer can come unseen between the commit and the wait.
 It holds no thread and no transaction. When the time is up the port says `binding_failed`; the answer, if
-it comes later, still reaches the port.
+it comes later, still reaches the port. A dry run starts no bind: it answers with the port as it would be
+committed.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from uuid import uuid4
 
 from gluon.model.model import Role
 from gluon.particle.tables import BindState
-from gluon.proton.answers import BindWaits
+from gluon.proton.bind_waits import BindWaits
 from gluon.proton.binding import FAILED
 from gluon.proton.bodies import new_objects
 from gluon.proton.errors import NotFound
-from gluon.proton.identity import Identity
 from gluon.proton.operations import Operations, Target
 from gluon.proton.pending_bind import PendingBind
 from gluon.proton.registry import HostedObject, Proton
+from gluon.proton.write_request import WriteRequest
 from gluon.store.database import DatabaseError
 from gluon.store.paging import Row
 
@@ -49,7 +50,7 @@ class Binder:
 
     async def create(
         self,
-        identity: Identity,
+        request: WriteRequest,
         proton: Proton,
         hosted: HostedObject,
         bodies: Sequence[Any],
@@ -61,26 +62,28 @@ class Binder:
         Raises what `Operations.create` raises. Once that is done, nothing that happens to one of the ports
         takes the answer from the others.
         """
-        new = new_objects(identity, hosted, bodies, parent_key, bulk)
+        new = new_objects(request.identity, hosted, bodies, parent_key, bulk)
+        if request.dry_run:
+            return await self._operations.create(request, proton, hosted, new, parent_key)
         bind_ids = [item.bind_id for item in new.items if item.bind_id is not None]
         with self._waits.expecting(bind_ids):
-            rows = await self._operations.create(identity, proton, hosted, new, parent_key)
+            rows = await self._operations.create(request, proton, hosted, new, parent_key)
             if not bind_ids:
                 return rows
             return list(await asyncio.gather(*[self._created(hosted, row) for row in rows]))
 
     async def update(
-        self, identity: Identity, proton: Proton, hosted: HostedObject, target: Target, body: Any
+        self, request: WriteRequest, proton: Proton, hosted: HostedObject, target: Target, body: Any
     ) -> Row:
         """Change an object; the row as it is once a bind that the body asks for is settled.
 
         Raises what `Operations.update` raises, and NotFound when the port is deleted meanwhile.
         """
-        if hosted.role is not Role.PORT:
-            return await self._operations.update(identity, proton, hosted, target, body)
-        bind_id = str(uuid4())
+        bind_id = str(uuid4()) if hosted.role is Role.PORT else None
+        if bind_id is None or request.dry_run:
+            return await self._operations.update(request, proton, hosted, target, body, bind_id)
         with self._waits.expecting([bind_id]):
-            row = await self._operations.update(identity, proton, hosted, target, body, bind_id)
+            row = await self._operations.update(request, proton, hosted, target, body, bind_id)
             self._supersede(target.key, row["revision_number"], row["bind_id"])
             if row["bind_id"] == bind_id:
                 return await self._settled(hosted, row)
@@ -88,11 +91,11 @@ class Binder:
         return await self._joined(hosted, row) if asks_for_bind else row
 
     async def delete(
-        self, identity: Identity, proton: Proton, hosted: HostedObject, target: Target, cascade: bool
+        self, request: WriteRequest, proton: Proton, hosted: HostedObject, target: Target, cascade: bool
     ) -> None:
         """Delete an object; raises what `Operations.delete` raises."""
-        await self._operations.delete(identity, proton, hosted, target, cascade)
-        if hosted.role is Role.PORT and target.key in self._under_way:
+        await self._operations.delete(request, proton, hosted, target, cascade)
+        if not request.dry_run and hosted.role is Role.PORT and target.key in self._under_way:
             self._waits.settle(self._under_way[target.key].bind.bind_id, None)
 
     def under_way(self) -> Collection[PendingBind]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from gluon.etcd.keys import Keys
-from gluon.model.model import SERVER_ATTRIBUTES, Role
+from gluon.model.model import SERVER_ATTRIBUTES, ApiObject, Model, Role
 from gluon.particle.texts import text_of_key
-from gluon.proton.registry import HostedObject
+from gluon.proton.change import Change
 
 _encode = msgspec.json.Encoder().encode
 
@@ -18,12 +18,40 @@ Entry = tuple[str, bytes | None]
 """An etcd key and its new value; None takes the key away."""
 
 
-def object_document(hosted: HostedObject, row: Mapping[str, Any]) -> dict[str, Any]:
+class Described(Protocol):
+    """What a document is made from: the object's type and its model; a HostedObject is one."""
+
+    @property
+    def model(self) -> Model:
+        """The model of the service."""
+
+    @property
+    def api(self) -> ApiObject:
+        """The object's type."""
+
+    @property
+    def role(self) -> Role:
+        """Its role in the binding model."""
+
+
+def object_document(hosted: Described, row: Mapping[str, Any]) -> dict[str, Any]:
     """The object as the API shows it: attributes in declared order, then what the server keeps."""
     document = {name: row[name] for name in hosted.api.attributes}
     for name in SERVER_ATTRIBUTES:
         document[name] = row[name]
     return document
+
+
+def model_value(service: str, version: str, digest: str, document: Mapping[str, Any]) -> bytes:
+    """What etcd has of a served model, `document` being the model in the terms of the language."""
+    value = {
+        "service": service,
+        "version": version,
+        "digest": digest,
+        "model": document,
+        "controllers": [],
+    }
+    return _encode(value)
 
 
 class EtcdDocuments:
@@ -33,21 +61,40 @@ class EtcdDocuments:
         self._keys = keys
         self._public_url = public_url
 
-    def stored(self, hosted: HostedObject, row: Mapping[str, Any]) -> list[Entry]:
-        """For an object that was created or changed."""
-        service, name, key = hosted.model.service, hosted.api.name, row[hosted.api.key]
-        document = object_document(hosted, row)
-        if hosted.role is not Role.PORT:
-            return [(self._keys.object(service, name, text_of_key(key)), _encode(document))]
-        document["bind_id"] = row["bind_id"]
-        document["bindings"] = []
-        owner = {"tenant_id": row.get("tenant_id"), "service": service, "url": self._public_url}
+    def entries(self, changes: Iterable[Change]) -> list[Entry]:
+        """For all that a transaction changed, in its order."""
         return [
-            (self._keys.object(service, name, key), _encode(document)),
-            (self._keys.port(key), _encode(owner)),
+            entry
+            for change in changes
+            for entry in (
+                self.removed(change.hosted, change.key)
+                if change.after is None
+                else self.stored(change.hosted, change.after)
+            )
         ]
 
-    def removed(self, hosted: HostedObject, key: Any) -> list[Entry]:
+    def stored(self, hosted: Described, row: Mapping[str, Any]) -> list[Entry]:
+        """For an object that was created or changed."""
+        service, name, key = hosted.model.service, hosted.api.name, row[hosted.api.key]
+        entry = (self._keys.object(service, name, text_of_key(key)), self.object_value(hosted, row))
+        if hosted.role is not Role.PORT:
+            return [entry]
+        return [entry, (self._keys.port(key), self.owner_value(hosted, row))]
+
+    def object_value(self, hosted: Described, row: Mapping[str, Any]) -> bytes:
+        """What etcd has of the object itself."""
+        document = object_document(hosted, row)
+        if hosted.role is Role.PORT:
+            document["bind_id"] = row["bind_id"]
+            document["bindings"] = []
+        return _encode(document)
+
+    def owner_value(self, port: Described, row: Mapping[str, Any], url: str | None = None) -> bytes:
+        """What etcd has of a port for the arbiter; `url` instead of this server's own."""
+        url = self._public_url if url is None else url
+        return _encode({"tenant_id": row.get("tenant_id"), "service": port.model.service, "url": url})
+
+    def removed(self, hosted: Described, key: Any) -> list[Entry]:
         """For an object that is gone; a port takes its answers with it."""
         service, name = hosted.model.service, hosted.api.name
         entries: list[Entry] = [(self._keys.object(service, name, text_of_key(key)), None)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -14,6 +13,8 @@ from typing import NoReturn
 from oslo_config import cfg
 
 from gluon import __version__
+from gluon.log.own_file import send_to_own_file
+from gluon.log.setup import set_up_logging
 from gluon.proton.options import Settings, load
 from gluon.store.database import DatabaseError, open_database
 
@@ -32,7 +33,10 @@ def main() -> None:
             )
     except (cfg.Error, ValueError, DatabaseError) as error:
         _fail(str(error))
-    log_to_stderr()
+    try:
+        set_up_logs(settings)
+    except OSError as error:
+        _fail(f"[audit] file {settings.audit.file}: {error.strerror or error}")
     listening = _bind(settings)
     if settings.workers > 1:
         _supervise(settings, listening, sys.argv[1:])
@@ -40,11 +44,11 @@ def main() -> None:
         _serve_alone(conf, settings, listening)
 
 
-def log_to_stderr() -> None:
-    """Set up logging for this process."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+def set_up_logs(settings: Settings) -> None:
+    """Set up this process's log, and its audit; raises OSError for an audit file that can't be opened."""
+    set_up_logging(settings.log)
+    if settings.audit.file is not None:
+        send_to_own_file("gluon.audit", settings.audit.file)
 
 
 def _serve_alone(conf: cfg.ConfigOpts, settings: Settings, listening: socket.socket) -> None:

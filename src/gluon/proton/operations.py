@@ -1,8 +1,8 @@
-"""The one door for writes: every change of an object goes through here.
+"""What may be done to objects: create, update, delete, and what becomes of binds.
 
 A write is validated, then one transaction looks up what it refers to, asks the access rules about the
-stored object, changes the rows, and puts the etcd entries that follow from it into the outbox. What a
-transaction's work does must not touch the event loop: some databases run it in a thread of their own.
+stored object, and changes the rows; the door sees to what follows from it. What a transaction's work
+does must not touch the event loop: some databases run it in a thread of their own.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from gluon.log.request_ids import current_request_id
 from gluon.model.model import Role
 from gluon.particle.validators import InvalidBody
 from gluon.proton.answer import Answer, MalformedAnswer
+from gluon.proton.audit import AuditLog
 from gluon.proton.binding import FAILED, binding_changes
 from gluon.proton.bodies import (
     ERRORS_SHOWN,
@@ -25,7 +27,8 @@ from gluon.proton.bodies import (
     sound_references,
     wrong_fields,
 )
-from gluon.proton.documents import Entry, EtcdDocuments
+from gluon.proton.change import Change
+from gluon.proton.door import Door, Work
 from gluon.proton.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Unprocessable, Wrong
 from gluon.proton.identity import Identity
 from gluon.proton.interfaces import default_interface
@@ -33,9 +36,11 @@ from gluon.proton.managers import Refused
 from gluon.proton.references import missing_references
 from gluon.proton.registry import HostedObject, Proton
 from gluon.proton.removal import Removal
+from gluon.proton.write_request import Author, WriteRequest
 from gluon.store.database import Database, Transaction, UniqueViolation
-from gluon.store.outbox import Outbox
 from gluon.store.paging import Row
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +68,17 @@ class Target:
 class Operations:
     """Create, update and delete for the objects of every Proton."""
 
-    def __init__(
-        self,
-        database: Database,
-        outbox: Outbox,
-        documents: EtcdDocuments,
-    ) -> None:
+    def __init__(self, database: Database, door: Door, audit: AuditLog) -> None:
         self._database = database
-        self._outbox = outbox
-        self._documents = documents
-        self._removal = Removal(documents)
+        self._door = door
+        self._audit = audit
+        self._removal = Removal()
 
     # -- create ---------------------------------------------------------------------------------------
 
     async def create(
         self,
-        identity: Identity,
+        request: WriteRequest,
         proton: Proton,
         hosted: HostedObject,
         new: NewObjects,
@@ -90,67 +90,39 @@ class Operations:
         same, so that the caller learns of everything at once. Raises Unprocessable, Forbidden, Conflict, and
         NotFound where the parent isn't there.
         """
+        identity = request.identity
 
-        async def work(tx: Transaction) -> list[Row]:
+        async def work(tx: Transaction, changes: list[Change]) -> list[Row]:
             if parent_key is not None:
                 await self.require_parent(tx, identity, proton, hosted, parent_key)
             wrong = list(new.wrong)
             rows: list[Row] = []
-            entries: list[Entry] = []
-            together = frozenset(item.values.get(hosted.api.key) for item in new.items)
-            for item in new.items:
-                values = dict(item.values)
-                if proton.manager is not None and not new.wrong:
+            bodies = [dict(item.values) for item in new.items]
+            if proton.manager is not None and not wrong:
+                for item, values in zip(new.items, bodies, strict=True):
                     with _refusals(item):
                         proton.manager.before_create(identity, hosted.api.name, values)
+            together = frozenset(values.get(hosted.api.key) for values in bodies)
+            for item, values in zip(new.items, bodies, strict=True):
                 missing = await missing_references(tx, identity, proton, hosted, values, together)
                 wrong += item.located(missing)
                 if len(wrong) >= ERRORS_SHOWN:
                     break
                 if not wrong:
-                    rows.append(
-                        await self._insert(tx, identity, proton, hosted, values, item.bind_id, entries)
-                    )
+                    rows.append(await _insert(tx, identity, proton, hosted, values, item.bind_id, changes))
             if wrong:
                 raise Unprocessable(wrong[:ERRORS_SHOWN])
-            await self._outbox.add(tx, entries)
             return rows
 
-        return await self._database.write(work)
-
-    async def _insert(
-        self,
-        tx: Transaction,
-        identity: Identity,
-        proton: Proton,
-        hosted: HostedObject,
-        values: Row,
-        bind_id: str | None,
-        entries: list[Entry],
-    ) -> Row:
-        if not proton.authorizer.may(identity, "create", hosted.api, values):
-            raise Forbidden(f"the access rules don't let you create this {hosted.api.api_name}")
-        key = values[hosted.api.key]
-        if hosted.role is Role.PORT:
-            values.update({"bind_id": None, "bind_state": None})
-            if bind_id is not None:
-                values.update(binding_changes(None, values, bind_id))
-        with _taken(hosted, key):
-            row = await hosted.repository.insert(tx, values)
-        entries += self._documents.stored(hosted, row)
-        if hosted.role is Role.PORT:
-            assert proton.model.interface is not None
-            interface = proton.objects[proton.model.interface.name]
-            with _taken(interface, key):
-                default = await interface.repository.insert(tx, default_interface(interface, key, row))
-            entries += self._documents.stored(interface, default)
-        return row
+        key = new.items[0].values.get(hosted.api.key) if len(new.items) == 1 else None
+        with self._noting_refusal(request, "create", hosted, key):
+            return await self._do(request, proton, work)
 
     # -- update ---------------------------------------------------------------------------------------
 
     async def update(
         self,
-        identity: Identity,
+        request: WriteRequest,
         proton: Proton,
         hosted: HostedObject,
         target: Target,
@@ -162,13 +134,14 @@ class Operations:
         A body that changes nothing leaves the revision as it is. Raises NotFound, Forbidden,
         PreconditionFailed, Unprocessable, Conflict.
         """
+        identity = request.identity
         wrong: list[Wrong] = []
         try:
             given = hosted.validator.update(body)
         except InvalidBody as error:
             wrong, given = wrong_fields(error), sound_references(hosted, body, error)
 
-        async def work(tx: Transaction) -> Row:
+        async def work(tx: Transaction, written: list[Change]) -> Row:
             stored = await self.require(tx, identity, proton, hosted, target, "update")
             changes = {n: v for n, v in given.items() if differs(v, stored[n])}
             problems = wrong + fixed_fields(identity, hosted, stored, changes)
@@ -187,16 +160,17 @@ class Operations:
             with _taken(hosted, target.key):
                 row = await hosted.repository.update(tx, target.key, changes)
             assert row is not None, "the row was read in this transaction"
-            await self._outbox.add(tx, self._documents.stored(hosted, row))
+            written.append(Change(hosted, stored, row))
             return row
 
-        return await self._database.write(work)
+        with self._noting_refusal(request, "update", hosted, target.key):
+            return await self._do(request, proton, work)
 
     # -- delete ---------------------------------------------------------------------------------------
 
     async def delete(
         self,
-        identity: Identity,
+        request: WriteRequest,
         proton: Proton,
         hosted: HostedObject,
         target: Target,
@@ -206,13 +180,14 @@ class Operations:
 
         Raises NotFound, Forbidden, PreconditionFailed, and Conflict with the objects in the way.
         """
+        identity = request.identity
 
-        async def work(tx: Transaction) -> None:
+        async def work(tx: Transaction, changes: list[Change]) -> None:
             stored = await self.require(tx, identity, proton, hosted, target, "delete")
-            entries = await self._removal.remove(tx, identity, proton, hosted, stored, cascade)
-            await self._outbox.add(tx, entries)
+            changes += await self._removal.remove(tx, identity, proton, hosted, stored, cascade)
 
-        await self._database.write(work)
+        with self._noting_refusal(request, "delete", hosted, target.key):
+            await self._do(request, proton, work)
 
     # -- binding --------------------------------------------------------------------------------------
 
@@ -226,15 +201,15 @@ class Operations:
         if limit is not None and len(answer.vif_type) > limit:
             raise MalformedAnswer(f"vif_type is longer than the model's {limit} characters")
 
-        async def work(tx: Transaction) -> Row | None:
+        async def work(tx: Transaction, changes: list[Change]) -> Row | None:
             row = await hosted.ports.take_answer(tx, port_id, answer.bind_id, answer.changes, answer.state)
             if row is not None:
-                await self._outbox.add(tx, self._documents.stored(hosted, row))
+                changes.append(Change.settled(hosted, row, answer.changes))
                 return row
             current = await hosted.repository.get(tx, port_id)
             return current if current is not None and current["bind_id"] == answer.bind_id else None
 
-        return await self._database.write(work)
+        return await self._door.write(Author.controller(answer.controller), work)
 
     async def give_up(self, hosted: HostedObject, port_id: str, bind_id: str) -> Row:
         """Say in the port that nobody answered its bind in time; the row as it is then.
@@ -242,18 +217,19 @@ class Operations:
         An answer that came first stays, and one that comes later is still taken. Raises NotFound when the
         port was deleted meanwhile.
         """
+        given = {"vif_type": FAILED}
 
-        async def work(tx: Transaction) -> Row:
-            row = await hosted.ports.time_out(tx, port_id, bind_id, {"vif_type": FAILED})
+        async def work(tx: Transaction, changes: list[Change]) -> Row:
+            row = await hosted.ports.time_out(tx, port_id, bind_id, given)
             if row is not None:
-                await self._outbox.add(tx, self._documents.stored(hosted, row))
+                changes.append(Change.settled(hosted, row, given))
             else:
                 row = await hosted.repository.get(tx, port_id)
             if row is None:
                 raise NotFound(f"{hosted.api.api_name} {port_id!r} was deleted while it was being bound")
             return row
 
-        return await self._database.write(work)
+        return await self._door.write(Author.server(current_request_id()), work)
 
     async def current(self, hosted: HostedObject, key: Any) -> Row:
         """The row as it is now, whoever asks; raises NotFound."""
@@ -303,6 +279,50 @@ class Operations:
         assert hosted.api.parent is not None
         parent = proton.objects[hosted.api.parent]
         await self.require(tx, identity, proton, parent, Target(parent_key), "get")
+
+    async def _do(self, request: WriteRequest, proton: Proton, work: Work[T]) -> T:
+        if request.dry_run:
+            return await self._door.rehearse(proton, work)
+        return await self._door.write(request.author, work)
+
+    @contextmanager
+    def _noting_refusal(
+        self, request: WriteRequest, action: str, hosted: HostedObject, key: Any
+    ) -> Iterator[None]:
+        try:
+            yield
+        except Forbidden:
+            if not request.dry_run:
+                self._audit.refused(request.author, action, hosted, key)
+            raise
+
+
+async def _insert(
+    tx: Transaction,
+    identity: Identity,
+    proton: Proton,
+    hosted: HostedObject,
+    values: Row,
+    bind_id: str | None,
+    changes: list[Change],
+) -> Row:
+    if not proton.authorizer.may(identity, "create", hosted.api, values):
+        raise Forbidden(f"the access rules don't let you create this {hosted.api.api_name}")
+    key = values[hosted.api.key]
+    if hosted.role is Role.PORT:
+        values.update({"bind_id": None, "bind_state": None})
+        if bind_id is not None:
+            values.update(binding_changes(None, values, bind_id))
+    with _taken(hosted, key):
+        row = await hosted.repository.insert(tx, values)
+    changes.append(Change(hosted, None, row))
+    if hosted.role is Role.PORT:
+        assert proton.model.interface is not None
+        interface = proton.objects[proton.model.interface.name]
+        with _taken(interface, key):
+            default = await interface.repository.insert(tx, default_interface(interface, key, row))
+        changes.append(Change(interface, None, default))
+    return row
 
 
 @contextmanager

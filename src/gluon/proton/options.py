@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from oslo_config import cfg
 
 from gluon.etcd.options import ETCD_GROUP, ETCD_OPTIONS, EtcdSettings, load_settings
+from gluon.log.options import ACCESS_OPTION, LOG_GROUP, LOG_OPTIONS, LogSettings, log_settings
 
 API_GROUP = cfg.OptGroup("api", title="The HTTP API and what it serves")
 API_OPTIONS = [
@@ -95,14 +96,34 @@ DATABASE_OPTIONS = [
     ),
 ]
 
+AUDIT_GROUP = cfg.OptGroup("audit", title="One line for each change of an object")
+AUDIT_OPTIONS = [
+    cfg.BoolOpt("enabled", default=True, help="Note who changed what."),
+    cfg.StrOpt(
+        "file",
+        help="File that the lines are added to, made with the permissions 0640 and opened anew when it was "
+        "moved away (logrotate). Default: the ordinary log.",
+    ),
+]
+
 
 def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
     """The options by group, for the sample generator (entry point `oslo.config.opts`)."""
     return [
         (API_GROUP, API_OPTIONS),
         (DATABASE_GROUP, DATABASE_OPTIONS),
+        (LOG_GROUP, [*LOG_OPTIONS, ACCESS_OPTION]),
+        (AUDIT_GROUP, AUDIT_OPTIONS),
         (ETCD_GROUP, ETCD_OPTIONS),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """Where audit lines go; no file means the ordinary log."""
+
+    enabled: bool = True
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +143,8 @@ class Settings:
     bind_timeout: float
     workers: int
     database_url: str
+    log: LogSettings = field(default_factory=LogSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
 
 def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
@@ -149,5 +172,7 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
         bind_timeout=conf.api.bind_timeout,
         workers=conf.workers or conf.api.workers,
         database_url=conf.database.connection,
+        log=log_settings(conf.log.format, conf.log.level, access=conf.log.access),
+        audit=AuditSettings(conf.audit.enabled, Path(conf.audit.file) if conf.audit.file else None),
     )
     return conf, settings

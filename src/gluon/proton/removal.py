@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gluon.model.model import Role
-from gluon.proton.documents import Entry, EtcdDocuments
+from gluon.proton.change import Change
 from gluon.proton.errors import Conflict, Forbidden, Unprocessable, Wrong
 from gluon.proton.identity import Identity
 from gluon.proton.managers import Refused
 from gluon.proton.references import REFERRERS_SHOWN, described
 from gluon.proton.registry import HostedObject, Proton
 from gluon.store.database import Transaction
+from gluon.store.paging import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,6 @@ class _Doomed:
 class Removal:
     """Takes an object and all that must go with it out of the database, what refers first."""
 
-    def __init__(self, documents: EtcdDocuments) -> None:
-        self._documents = documents
-
     async def remove(
         self,
         tx: Transaction,
@@ -35,8 +33,8 @@ class Removal:
         hosted: HostedObject,
         row: dict[str, Any],
         cascade: bool,
-    ) -> list[Entry]:
-        """Delete the stored `row` and what goes with it; the etcd entries that follow from it.
+    ) -> list[Change]:
+        """Delete the stored `row` and what goes with it; all that is gone, in that order.
 
         Raises Conflict with the objects in the way, and Forbidden where a cascade would take along what
         the caller may not delete.
@@ -44,15 +42,18 @@ class Removal:
         key = row[hosted.api.key]
         doomed = await self._doomed(tx, proton, _Doomed(hosted, key), cascade)
         await self._check_default_interfaces(tx, proton, doomed)
-        entries: list[Entry] = []
+        changes: list[Change] = []
         ports = {item.key for item in doomed if item.hosted.role is Role.PORT}
         for item in doomed:
+            stored = await item.hosted.repository.get(tx, item.key, lock=True)
+            if stored is None:
+                continue  # another transaction has deleted it since it was found
             # The default interface came without being asked for, and goes so.
             if item.hosted.role is not Role.INTERFACE or item.key not in ports:
-                await self._check(tx, identity, proton, item)
+                self._check(identity, proton, item.hosted, stored)
             await item.hosted.repository.delete(tx, item.key)
-            entries += self._documents.removed(item.hosted, item.key)
-        return entries
+            changes.append(Change(item.hosted, stored, None))
+        return changes
 
     async def _doomed(self, tx: Transaction, proton: Proton, first: _Doomed, cascade: bool) -> list[_Doomed]:
         """The object and all that goes with it, each before what it refers to.
@@ -110,13 +111,13 @@ class Removal:
                     f"with it: delete {ports.api.api_name} {item.key}",
                 )
 
-    async def _check(self, tx: Transaction, identity: Identity, proton: Proton, item: _Doomed) -> None:
-        stored = await item.hosted.repository.get(tx, item.key, lock=True)
-        assert stored is not None
-        if not proton.authorizer.may(identity, "delete", item.hosted.api, stored):
-            raise Forbidden(f"the access rules don't let you delete {item.hosted.api.api_name} {item.key!r}")
+    @staticmethod
+    def _check(identity: Identity, proton: Proton, hosted: HostedObject, stored: Row) -> None:
+        if not proton.authorizer.may(identity, "delete", hosted.api, stored):
+            key = stored[hosted.api.key]
+            raise Forbidden(f"the access rules don't let you delete {hosted.api.api_name} {key!r}")
         if proton.manager is not None:
             try:
-                proton.manager.before_delete(identity, item.hosted.api.name, stored)
+                proton.manager.before_delete(identity, hosted.api.name, stored)
             except Refused as error:
                 raise Unprocessable([Wrong(f, m) for f, m in error.errors.items()]) from error

@@ -14,9 +14,12 @@ from gluon.etcd.keys import Keys
 from gluon.etcd.version import parse_version, version_problem
 from gluon.model.catalog import load_catalog
 from gluon.proton.answer import Answer
-from gluon.proton.answers import AnswerWatcher, BindWaits, WaitingBind
+from gluon.proton.answers import AnswerWatcher, WaitingBind
+from gluon.proton.audit import AuditLog
+from gluon.proton.bind_waits import BindWaits
 from gluon.proton.binder import Binder
 from gluon.proton.documents import EtcdDocuments
+from gluon.proton.door import Door
 from gluon.proton.health import Health
 from gluon.proton.hosting import Hosted, Hosting
 from gluon.proton.identity import AuthStrategy, NoAuth
@@ -59,7 +62,8 @@ class ProtonServer:
         documents = EtcdDocuments(self._keys, self.public_url)
         self._hosting = Hosting(conf, self._database, outbox, self._keys)
         waits = BindWaits()
-        self._operations = Operations(self._database, outbox, documents)
+        audit = AuditLog(enabled=settings.audit.enabled)
+        self._operations = Operations(self._database, Door(self._database, outbox, documents, audit), audit)
         self._binder = Binder(self._operations, waits, settings.bind_timeout)
         self._relay = Relay(self._database, outbox, self._etcd, self._keys)
         self._answers = AnswerWatcher(

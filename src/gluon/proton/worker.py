@@ -17,7 +17,7 @@ from oslo_config import cfg
 from gluon import __version__
 from gluon.proton.crowd import Crowd
 from gluon.proton.hosting import HostingError
-from gluon.proton.main import log_to_stderr
+from gluon.proton.main import set_up_logs
 from gluon.proton.options import load
 from gluon.proton.serving import serve
 from gluon.proton.web.acceptor import CannotListen
@@ -35,7 +35,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         conf, settings = load(sys.argv[7:], __version__)
-        log_to_stderr()
+        set_up_logs(settings)
         whole = uvloop.run(
             serve(
                 conf,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 
 import uvloop
 
 from gluon import __version__
+from gluon.log.setup import set_up_logging
 from gluon.shim.errors import ShimError
 from gluon.shim.extensions import Extensions
 from gluon.shim.server import ShimServer
@@ -23,11 +23,7 @@ def main() -> None:
         extensions = Extensions(conf)
         for backend in settings.handlers.values():
             extensions.backend_class(backend)
-        logging.basicConfig(
-            level=settings.log_level,
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-            stream=sys.stderr,
-        )
+        set_up_logging(settings.log)
         uvloop.run(_serve(ShimServer(settings, extensions)))
     except ShimError as error:
         print(f"proton-shim-server: {error}", file=sys.stderr)

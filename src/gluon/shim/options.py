@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 
 from gluon.etcd.options import ETCD_GROUP, ETCD_OPTIONS
+from gluon.log.options import LEVELS, LOG_GROUP, LOG_OPTIONS
 
 SHIM_GROUP = cfg.OptGroup("shim", title="The shim server")
 SHIM_OPTIONS = [
@@ -66,12 +67,12 @@ SHIM_OPTIONS = [
     cfg.StrOpt(
         "log_level",
         default="INFO",
-        choices=["DEBUG", "INFO", "WARNING", "ERROR"],
-        help="Least severe messages to log, on standard error.",
+        choices=LEVELS,
+        help="Least severe messages to log, where [log] level doesn't say it.",
     ),
 ]
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
     """The options by group, for the sample generator (entry point `oslo.config.opts`)."""
-    return [(SHIM_GROUP, SHIM_OPTIONS), (ETCD_GROUP, ETCD_OPTIONS)]
+    return [(SHIM_GROUP, SHIM_OPTIONS), (ETCD_GROUP, ETCD_OPTIONS), (LOG_GROUP, LOG_OPTIONS)]

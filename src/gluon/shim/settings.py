@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oslo_config import cfg
 
 from gluon.etcd.options import EtcdSettings, load_settings
+from gluon.log.options import LogSettings, log_settings
 from gluon.model.problems import nearest_spelling
 from gluon.shim.errors import BadConfiguration
 from gluon.shim.options import list_opts
@@ -30,7 +31,7 @@ class ShimSettings:
     callback_timeout: float = 30.0
     parallel: int = 128
     lease_ttl: int = 10
-    log_level: str = "INFO"
+    log: LogSettings = field(default_factory=LogSettings)
 
     def serves_host(self, host: str) -> bool:
         """Whether ports on that host are ours to bind."""
@@ -80,7 +81,7 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
         callback_timeout=conf.shim.callback_timeout,
         parallel=conf.shim.parallel,
         lease_ttl=conf.shim.lease_ttl,
-        log_level=conf.shim.log_level,
+        log=log_settings(conf.log.format, conf.log.level or conf.shim.log_level),
     )
 
 

@@ -1,4 +1,7 @@
-"""Collections and objects of every Proton: `/proton/<service>/<version>/<plural>[/<key>]`, and children."""
+"""Collections and objects of every Proton: `/proton/<service>/<version>/<plural>[/<key>]`, and children.
+
+Every write takes `?dry_run=true`: it answers as it would, and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from gluon.proton.reads import Reads
 from gluon.proton.registry import HostedObject
 from gluon.proton.web.places import CurrentRegistry, Place, find_place
 from gluon.proton.web.requests import QueryString, etag, json_body, none_match, precondition
+from gluon.proton.write_request import WriteRequest
 from gluon.store.paging import Page, Row
 
 _encode = msgspec.json.Encoder().encode
@@ -52,7 +56,7 @@ class Collection:
     async def on_post(self, req: Request, resp: Response, **segments: str) -> None:
         """Create; 201 with the stored object or objects."""
         place = find_place(self._registry(), **segments)
-        QueryString.of(req).allow()
+        request = _write_request(req, _allowed(req))
         body = await json_body(req, self._settings.max_body)
         plural = place.hosted.api.plural
         bulk = isinstance(body, dict) and isinstance(body.get(plural), list)
@@ -63,7 +67,7 @@ class Collection:
             most = f"holds {len(body[plural])} objects; one request creates at most {self._settings.max_bulk}"
             raise Unprocessable([Wrong(plural, most)])
         rows = await self._binder.create(
-            req.context.identity,
+            request,
             place.proton,
             place.hosted,
             body[plural] if bulk else [body],
@@ -104,13 +108,11 @@ class Item:
     async def on_put(self, req: Request, resp: Response, **segments: str) -> None:
         """Change what the body gives and nothing else; null clears."""
         place = find_place(self._registry(), **segments)
-        QueryString.of(req).allow()
+        request = _write_request(req, _allowed(req))
         if (req.get_header("If-None-Match") or "").strip() == "*":
             raise PreconditionFailed("PUT changes objects that exist, and If-None-Match: * asks for none")
         body = await json_body(req, self._max_body)
-        row = await self._binder.update(
-            req.context.identity, place.proton, place.hosted, _target(req, place), body
-        )
+        row = await self._binder.update(request, place.proton, place.hosted, _target(req, place), body)
         _show(resp, place.hosted, row)
 
     async def on_patch(self, req: Request, resp: Response, **segments: str) -> None:
@@ -120,12 +122,28 @@ class Item:
     async def on_delete(self, req: Request, resp: Response, **segments: str) -> None:
         """Delete, with `?cascade=true` also what refers to the object."""
         place = find_place(self._registry(), **segments)
-        query = QueryString.of(req)
-        query.allow("cascade")
+        query = _allowed(req, "cascade")
+        request = _write_request(req, query)
         await self._binder.delete(
-            req.context.identity, place.proton, place.hosted, _target(req, place), query.flag("cascade")
+            request, place.proton, place.hosted, _target(req, place), query.flag("cascade")
         )
         resp.status = 204
+
+
+def _allowed(req: Request, *names: str) -> QueryString:
+    query = QueryString.of(req)
+    query.allow("dry_run", *names)
+    return query
+
+
+def _write_request(req: Request, query: QueryString) -> WriteRequest:
+    client = req.scope.get("client")
+    return WriteRequest(
+        req.context.identity,
+        address=client[0] if client else None,
+        request_id=req.context.request_id,
+        dry_run=query.flag("dry_run"),
+    )
 
 
 def _target(req: Request, place: Place) -> Target:

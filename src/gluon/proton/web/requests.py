@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from random import getrandbits
 from typing import Any
 from urllib.parse import parse_qsl, unquote
-from uuid import UUID
 
 import msgspec
 from falcon.asgi import Request, Response
 
+from gluon.log.request_ids import ACCEPTED_HEADERS, HEADER, begin_request
 from gluon.particle.spelling import did_you_mean
 from gluon.proton.errors import BodyTooLarge, MalformedRequest, Wrong
 from gluon.proton.identity import AuthStrategy
@@ -24,6 +23,7 @@ OPEN_PATHS = frozenset({"/healthcheck"})
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(:(?P<port>[0-9]{0,5}))?")
 _HIGHEST_PORT = 65535
+_FLAGS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 
 class RequestContext:
@@ -35,10 +35,9 @@ class RequestContext:
 
     async def process_request(self, req: Request, resp: Response) -> None:
         """Called by Falcon before routing; raises Unauthenticated."""
-        # Drawn without the system call of uuid4, which would hand the interpreter to another thread.
-        req.context.request_id = f"req-{UUID(int=getrandbits(128), version=4)}"
+        req.context.request_id = begin_request(map(req.get_header, ACCEPTED_HEADERS))
+        resp.set_header(HEADER, req.context.request_id)
         req.context.base_url = self._public_url or _called(req)
-        resp.set_header("X-Openstack-Request-Id", req.context.request_id)
         if req.path not in OPEN_PATHS:
             req.context.identity = await self._auth.identify(req.headers)
 
@@ -138,15 +137,14 @@ class QueryString:
             raise MalformedRequest("the query has unknown parameters", wrong)
 
     def flag(self, name: str) -> bool:
-        """A parameter that is true or false; missing means false, and no value means true."""
-        texts = [text.lower() for key, text in self.pairs if key == name]
-        if not texts:
-            return False
-        if texts[-1] in ("true", "1", ""):
-            return True
-        if texts[-1] in ("false", "0"):
-            return False
-        raise MalformedRequest("the query has a wrong parameter", [Wrong(name, "must be true or false")])
+        """A parameter that is true or false; missing means false, and no value means true.
+
+        Raises MalformedRequest for any other value, and where it is given as both.
+        """
+        given = {_FLAGS.get(text.lower()) for key, text in self.pairs if key == name}
+        if len(given) > 1 or None in given:
+            raise MalformedRequest("the query has a wrong parameter", [Wrong(name, "must be true or false")])
+        return True in given
 
 
 def decoded(segment: str) -> str:
