@@ -11,7 +11,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 from oslo_config import cfg
 
 from gluon.etcd.keys import Keys
@@ -20,6 +19,7 @@ from gluon.model.compiler import model_from_document
 from gluon.model.model import Model
 from gluon.particle.spelling import did_you_mean
 from gluon.particle.validators import ObjectValidator
+from gluon.proton.documents import model_value
 from gluon.proton.managers import Managers
 from gluon.proton.policy import Authorizer
 from gluon.proton.registry import HostedObject, Proton, Registry
@@ -141,13 +141,5 @@ class Hosting:
 
     async def _publish(self, tx: Transaction, model: Model) -> None:
         """Tell the shims of a model, in the transaction that makes its tables."""
-        value = {
-            "service": model.service,
-            "version": model.version,
-            "digest": model.digest,
-            "model": model.document,
-            "controllers": [],
-        }
-        await self._outbox.add(
-            tx, [(self._keys.model(model.service, model.version), msgspec.json.encode(value))]
-        )
+        value = model_value(model.service, model.version, model.digest, model.document)
+        await self._outbox.add(tx, [(self._keys.model(model.service, model.version), value)])

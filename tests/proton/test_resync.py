@@ -1,0 +1,437 @@
+"""Resync: etcd is made to agree with the database, beside all that goes on, and undoes nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gluon.proton import resync as resync_module
+from gluon.proton.key_ranges import StoredObject
+from gluon.proton.resync_scope import Scope, UnknownScope
+from gluon.store.database import Transaction
+from proton.resyncing import TENANT, URL, Town, relaying, town
+from servers.etcd import EtcdServer
+
+
+@pytest.fixture
+async def here(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str) -> AsyncIterator[Town]:
+    async with town(f"sqlite:///{tmp_path / 'gluon.sqlite'}", etcd_server.url, etcd_prefix) as opened:
+        yield opened
+
+
+async def agree(here: Town) -> None:
+    expected = {key: msgspec.json.decode(value) for key, value in (await here.rows()).items()}
+    assert {key: msgspec.json.decode(value) for key, value in (await here.stored()).items()} == expected
+    counts = await here.check()
+    assert counts.differences == 0, counts
+
+
+# -- what it finds ------------------------------------------------------------------------------------------
+
+
+async def test_where_all_is_right_nothing_is_done(here: Town) -> None:
+    async with relaying(here):
+        await here.create_ports(20)
+        await here.create("Vpn")
+        await here.drained()
+        written = (await here.etcd.list(here.keys.prefix)).revision
+        counts = await here.repair()
+        # 20 ports, their owners, a service, and the model.
+        assert counts.report() == {"correct": 42, "created": 0, "updated": 0, "deleted": 0}
+        assert await here.depth() == 0
+    assert (await here.etcd.list(here.keys.objects())).items[-1].mod_revision <= written
+
+
+async def test_every_kind_of_difference_is_found_and_put_right(here: Town) -> None:
+    etcd, keys = here.etcd, here.keys
+    async with relaying(here):
+        missing, changed, reordered, retyped, ownerless = await here.create_ports(5)
+        await here.create("Vpn", "5c4a6f0e-0000-4000-8000-000000000001")
+        await here.drained()
+
+        await etcd.delete(here.key("Port", missing))
+        await etcd.put(here.key("Port", changed), b'{"id": "another"}')
+        document = await here.value("Port", reordered)
+        backwards = msgspec.json.encode(dict(reversed(document.items())))
+        await etcd.put(here.key("Port", reordered), backwards)
+        await etcd.put(here.key("Port", retyped), msgspec.json.encode(document | {"mtu": 1500.0}))
+        await etcd.delete(keys.port(ownerless))
+        await etcd.put(keys.port(changed), b"not JSON")
+        await etcd.put(here.key("Vpn", "5c4a6f0e-0000-4000-8000-00000000dead"), b"{}")
+        await etcd.put(keys.object("acme", "Gone", "x"), b"{}")
+        await etcd.put(keys.port("gone"), b'{"service": "acme"}')
+        await etcd.put(keys.answer("acme", "Port", "gone"), b"{}")
+        await etcd.put(keys.answer("acme", "Port", "gone", "host"), b"{}")
+        await etcd.put(keys.answer("acme", "Port", changed), b"{}")
+        await etcd.delete(keys.model("acme", "1.0"))
+        await etcd.put(keys.model("acme", "0.9"), b"{}")
+
+        expected = {"correct": 6, "created": 3, "updated": 3, "deleted": 6}
+        assert (await here.check()).report() == expected
+        assert (await here.repaired()).report() == expected
+        await agree(here)
+        assert (await here.check()).report() == {"correct": 12, "created": 0, "updated": 0, "deleted": 0}
+        # What readers see was right: nothing was written.
+        found = await etcd.get(here.key("Port", reordered))
+        assert found is not None and found.value == backwards
+        assert [i.key for i in (await etcd.list(keys.answers())).items] == [
+            keys.answer("acme", "Port", changed)
+        ]
+        assert [i.key for i in (await etcd.list(keys.models())).items] == [keys.model("acme", "1.0")]
+
+
+async def test_what_is_not_its_own_is_left_alone(here: Town) -> None:
+    keys = here.keys
+    foreign = [
+        keys.object("elsewhere", "Port", "p"),
+        keys.objects("acme", "Port") + "with/more/below",
+        keys.objects("acme") + "short",
+        keys.ports() + "one/more",
+        keys.model("elsewhere", "1.0"),
+        keys.models() + "acme",
+        keys.answer("elsewhere", "Port", "p"),
+        keys.answer("acme", "Vpn", "p"),
+        keys.answers("acme", "Port") + "p/host/more",
+        keys.status("acme", "Port", "gone", "shim"),
+        keys.claim("acme", "gone", "host"),
+        keys.server("s"),
+        keys.controller("c"),
+        keys.prefix + "/proton",
+        keys.prefix + "/something/else",
+        keys.objects("acme", "Word") + "not\udcffUTF-8",
+    ]
+    for key in foreign:
+        await here.etcd.put(key, b"{}")
+    await here.etcd.put(keys.port("p"), b'{"service": "elsewhere"}')
+    async with relaying(here):
+        await here.drained()
+        counts = await here.repaired()
+    assert counts.differences == 0
+    assert {i.key for i in (await here.etcd.list(keys.prefix + "/")).items} >= {*foreign, keys.port("p")}
+
+
+ODD_WORDS = ["a/b", "a-b", "a b", "%41", "A", "é", "日本", "~", "!", "$", "+", "a", "a'\"b", ".", "x" * 200]
+
+
+async def test_keys_of_any_spelling_and_order(here: Town) -> None:
+    numbers = [-(2**63), -1, 0, 9, 10, 100, 2**63 - 1]
+    async with relaying(here):
+        for word in ODD_WORDS:
+            await here.create("Word", word)
+        for number in numbers:
+            await here.create("Count", number)
+        await here.drained()
+        assert (await here.repaired()).report()["correct"] == len(ODD_WORDS) + len(numbers) + 1
+        # Texts that mean a row's key, and that the relay would spell otherwise; and some that mean none.
+        strays = [here.key("Count", text) for text in ("09", "+9", "1e1", "9 ", "9" * 30, "", "-0")]
+        strays += [here.keys.objects("acme", "Word") + text for text in ("%61", "%00", "%ff", "a%2fb", "é")]
+        for key in strays:
+            await here.etcd.put(key, b"{}")
+        for word in ODD_WORDS[::2]:
+            await here.etcd.delete(here.keys.object("acme", "Word", word))
+        counts = await here.repaired()
+        assert (counts.deleted, counts.created) == (len(strays), len(ODD_WORDS[::2]))
+        await agree(here)
+
+
+async def test_pages_on_both_sides(here: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resync_module, "PAGE", 7)
+    monkeypatch.setattr(resync_module, "AT_ONCE", 3)
+    monkeypatch.setattr(resync_module, "MOST_WAITING", 5)
+    async with relaying(here):
+        ids = await here.create_ports(40)
+        for number in range(-12, 12):
+            await here.create("Count", number)
+        await here.drained()
+        for port_id in ids[::3]:
+            await here.etcd.delete(here.key("Port", port_id))
+        progress: list[tuple[int, int]] = []
+        counts = await here.resync().repair(progress=lambda done, total: progress.append((done, total)))
+        assert (counts.created, counts.correct) == (14, 40 * 2 + 24 + 1 - 14)
+        assert progress == sorted(progress)
+        assert progress[-1] == (105, 105)
+        await here.drained()
+        await agree(here)
+
+
+async def test_an_etcd_that_is_compacted_meanwhile(here: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resync_module, "PAGE", 5)
+    async with relaying(here):
+        ids = await here.create_ports(20)
+        await here.drained()
+
+        async def compact() -> None:
+            await here.change("Port", ids[0], name="new")
+            await here.drained()
+            revision = (await here.etcd.list(here.keys.prefix)).revision
+            await here.etcd.compact(revision)
+
+        here.etcd.after_page = compact
+        assert (await here.repair()).report() == {"correct": 41, "created": 0, "updated": 0, "deleted": 0}
+
+
+async def test_a_server_without_a_url_of_its_own_takes_the_others_for_right(here: Town) -> None:
+    async with relaying(here):
+        first, second = await here.create_ports(2)
+        await here.drained()
+        for port_id, tenant in ((first, TENANT), (second, "stranger")):
+            record = {"tenant_id": tenant, "service": "acme", "url": "http://other:2705"}
+            await here.etcd.put(here.keys.port(port_id), msgspec.json.encode(record))
+        assert (await here.check()).updated == 2
+        assert (await here.resync(own_url_counts=False).repair()).updated == 1
+        await here.drained()
+        found = await here.etcd.get(here.keys.port(second))
+        assert found is not None
+        assert msgspec.json.decode(found.value) == {
+            "tenant_id": TENANT,
+            "service": "acme",
+            "url": "http://other:2705",
+        }
+
+
+# -- a part of it -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        (Scope(), {"correct": 0, "created": 7, "updated": 0, "deleted": 0}),
+        (Scope(service="acme"), {"correct": 0, "created": 7, "updated": 0, "deleted": 0}),
+        (Scope(object="Vpn"), {"correct": 0, "created": 1, "updated": 0, "deleted": 0}),
+        (Scope(object="vpns"), {"correct": 0, "created": 1, "updated": 0, "deleted": 0}),
+        (Scope(object="port"), {"correct": 0, "created": 4, "updated": 0, "deleted": 0}),
+        (Scope("acme", "Port", "{port}"), {"correct": 0, "created": 2, "updated": 0, "deleted": 0}),
+        (Scope(id="{port}"), {"correct": 0, "created": 2, "updated": 0, "deleted": 0}),
+        (Scope(id="a/b"), {"correct": 0, "created": 1, "updated": 0, "deleted": 0}),
+        (Scope(id="nothing"), {"correct": 0, "created": 0, "updated": 0, "deleted": 0}),
+    ],
+)
+async def test_a_scope(here: Town, scope: Scope, expected: dict[str, int]) -> None:
+    async with relaying(here):
+        port_id, _ = await here.create_ports(2)
+        await here.create("Vpn")
+        await here.create("Word", "a/b")
+        await here.drained()
+        await here.etcd.delete_prefix(here.keys.objects())
+        await here.etcd.delete_prefix(here.keys.ports())
+        await here.etcd.delete_prefix(here.keys.models())
+    if scope.id is not None:
+        scope = Scope(scope.service, scope.object, scope.id.format(port=port_id))
+    assert (await here.resync().check(scope)).report() == expected
+
+
+@pytest.mark.parametrize(
+    ("scope", "says"),
+    [
+        (Scope(service="acmee"), "the database has no service 'acmee'; did you mean acme?"),
+        (Scope(service="acme", object="Prot"), "service acme has no object 'Prot'; did you mean Port?"),
+        (Scope(object="Prot"), "no service of the database has an object 'Prot'; did you mean Port?"),
+    ],
+)
+async def test_a_scope_that_is_nowhere(here: Town, scope: Scope, says: str) -> None:
+    with pytest.raises(UnknownScope) as refusal:
+        await here.resync().check(scope)
+    assert str(refusal.value) == says
+
+
+# -- beside other writes: each test stages the interleaving that would do harm ------------------------------
+
+
+async def test_an_object_changed_and_relayed_after_etcd_was_read_is_no_difference(here: Town) -> None:
+    async with relaying(here) as relay:
+        (port_id,) = await here.create_ports(1)
+        doomed, new = await here.create("Vpn"), "5c4a6f0e-0000-4000-8000-000000000002"
+        await here.drained()
+
+        async def overtake() -> None:
+            await here.change("Port", port_id, name="fresh")
+            await here.delete("Vpn", doomed)
+            await here.create("Vpn", new)
+            await here.drained()
+
+        here.etcd.after_page = overtake
+        counts = await here.repair()
+        assert counts.differences == 0
+        await here.drained()
+        assert relay.counters.overtaken == 0
+        await agree(here)
+
+
+async def test_an_object_changed_after_its_difference_was_found_keeps_the_change(here: Town) -> None:
+    async with relaying(here):
+        (port_id,) = await here.create_ports(1)
+        await here.drained()
+        await here.etcd.put(here.key("Port", port_id), b"{}")
+
+        async def overtake() -> None:
+            await here.change("Port", port_id, name="fresh")
+            await here.drained()
+
+        here.etcd.after_second_look = overtake
+        await here.repaired()
+        assert (await here.value("Port", port_id))["name"] == "fresh"
+        found = await here.etcd.get(here.key("Port", port_id))
+        # Its creation, the damage, the change: the repair came to nothing.
+        assert found is not None and found.version == 3
+        await agree(here)
+
+
+async def test_a_change_after_the_repair_comes_after_it(here: Town) -> None:
+    async with relaying(here):
+        (port_id,) = await here.create_ports(1)
+        await here.drained()
+    await here.etcd.delete(here.key("Port", port_id))
+    await here.repair()
+    await here.change("Port", port_id, name="fresh")
+    async with relaying(here):
+        await here.drained()
+        assert (await here.value("Port", port_id))["name"] == "fresh"
+        await agree(here)
+
+
+async def test_an_object_deleted_after_it_was_found_missing_does_not_come_back(here: Town) -> None:
+    async with relaying(here):
+        doomed = [await here.create("Vpn") for _ in range(2)]
+        await here.drained()
+        for key in doomed:
+            await here.etcd.delete(here.key("Vpn", key))
+
+        async def overtake() -> None:
+            await here.delete("Vpn", doomed[0])
+            await here.drained()
+
+        here.etcd.after_second_look = overtake
+        assert (await here.repair()).created == 1
+        await here.delete("Vpn", doomed[1])
+        await here.drained()
+        await agree(here)
+
+
+async def test_a_stray_key_that_an_object_takes_meanwhile_is_the_objects(here: Town) -> None:
+    """The creation has its number first, and is committed last."""
+    new = "5c4a6f0e-0000-4000-8000-000000000003"
+    stray = here.key("Vpn", new)
+    async with relaying(here):
+        await here.drained()
+    await here.etcd.put(stray, b'{"name": "stray"}')
+    if here.database.shared:
+        inserted, go_on = asyncio.Event(), asyncio.Event()
+
+        async def creation(tx: Transaction) -> None:
+            await here._insert(tx, "Vpn", new, {})
+            inserted.set()
+            await go_on.wait()
+
+        creating = asyncio.create_task(here.database.write(creation))
+        await inserted.wait()
+        assert (await here.repair()).deleted == 1
+        go_on.set()
+        await creating
+    else:
+        # One writer has no such thing; the outbox as it would be is made by hand.
+        found = await here.etcd.get(stray)
+        assert found is not None
+        await here.create("Vpn", new)
+        row = [(stray, None, found.mod_revision)]
+        await here.database.write(lambda tx: here.outbox.add_if_unchanged(tx, row))
+    async with relaying(here) as relay:
+        await here.drained()
+        assert relay.counters.batches <= 2
+    assert (await here.value("Vpn", new))["name"] == "made"
+    await agree(here)
+
+
+async def test_keys_with_changes_on_their_way_are_skipped(here: Town) -> None:
+    async with relaying(here):
+        ids = await here.create_ports(3)
+        await here.drained()
+    await here.change("Port", ids[0], name="fresh")
+    await here.delete("Port", ids[1])
+    before = await here.depth()
+    counts = await here.repair()
+    # The port and its owner, twice; all of a port's rows say the same of its owner here.
+    assert (counts.waiting, counts.differences) == (3, 0)
+    assert await here.depth() == before
+
+
+async def test_two_repairs_at_once(here: Town) -> None:
+    async with relaying(here) as relay:
+        await here.create_ports(100)
+        await here.drained()
+        await here.etcd.delete_prefix(here.keys.objects())
+        await here.etcd.put(here.key("Vpn", "stray"), b"{}")
+        both = await asyncio.gather(here.repair(), here.repair())
+        await here.drained()
+        assert sum(c.created for c in both) - relay.counters.overtaken == 100
+        await agree(here)
+
+
+async def test_repairs_beside_full_traffic(here: Town) -> None:
+    """A follower sees no object go back; in the end all agree, the damage included."""
+    chance = random.Random(20261122)
+    losses, went_back = 0, []
+    busy = True
+
+    async def write() -> None:
+        own: list[str] = []
+        while busy:
+            match chance.randrange(4):
+                case 0 | 1 if len(own) < 40:
+                    own.append(await here.create("Vpn"))
+                case 2 if own:
+                    await here.delete("Vpn", own.pop(chance.randrange(len(own))))
+                case _ if own:
+                    await here.change("Vpn", chance.choice(own), name=f"n{chance.random()}")
+
+    async def damage() -> None:
+        nonlocal losses
+        while busy:
+            items = (await here.etcd.list(here.keys.objects("acme", "Vpn"))).items
+            if items:
+                await here.etcd.delete(chance.choice(items).key)
+                losses += 1
+            await here.etcd.put(here.key("Vpn", f"stray-{losses}"), b"{}")
+            await asyncio.sleep(0.02)
+
+    async def follow(revision: int) -> None:
+        seen: dict[str, tuple[str, int]] = {}
+        async with here.etcd.watch(here.keys.objects("acme", "Vpn"), revision) as watch:
+            async for batch in watch:
+                for event in batch.events:
+                    if not event.value or event.value == b"{}":
+                        continue
+                    document = msgspec.json.decode(event.value)
+                    state = (document["created_at"], document["revision_number"])
+                    if state < seen.get(event.key, ("", 0)):
+                        went_back.append((event.key, seen[event.key], state))
+                    seen[event.key] = state
+
+    async with relaying(here):
+        await here.drained()
+        follower = asyncio.create_task(follow((await here.etcd.list(here.keys.prefix)).revision + 1))
+        writers = [asyncio.create_task(write()) for _ in range(6)]
+        breaking = asyncio.create_task(damage())
+        for _ in range(12):
+            await here.repair()
+            await asyncio.sleep(0.1)
+        busy = False
+        await asyncio.gather(*writers, breaking)
+        await here.repair()
+        await here.drained()
+        follower.cancel()
+        assert went_back == []
+        await agree(here)
+    assert losses > 20
+
+
+def test_stored_objects_are_described_like_hosted_ones(here: Town) -> None:
+    port = here.objects["Port"]
+    assert isinstance(port, StoredObject)
+    assert here.documents.owner_value(port, {"tenant_id": TENANT}) == msgspec.json.encode(
+        {"tenant_id": TENANT, "service": "acme", "url": URL}
+    )
