@@ -74,6 +74,7 @@ class MariadbSession:
         self._mark: int | None = None
         self._spent: list[int] = []
         self._holder = uuid.uuid4().hex
+        self._leased = False
         self._postponed = PostponedReferences(self._run, self._rows)
 
     @property
@@ -146,7 +147,11 @@ class MariadbSession:
         """Undo the transaction."""
         self._postponed.forget()
         self._mark = None
-        await self._several("ROLLBACK")
+        if self._leased:
+            # A session that fails is dropped, and GET_LOCK's lock with it; a row would stay.
+            await self._several(f"ROLLBACK; {self._release_lease()}")
+        else:
+            await self._several("ROLLBACK")
 
     async def outcome(self, number: int) -> Outcome:
         """What became of the transaction with that number, which another session was committing."""
@@ -182,10 +187,7 @@ class MariadbSession:
     async def unlock(self, name: str) -> None:
         """Let go of it."""
         if self._clustered:
-            await self._run(
-                f"DELETE FROM {LOCKS} WHERE name = %s AND holder = %s", (_lock_name(name), self._holder)
-            )
-            await self._several("COMMIT")
+            await self._several(self._release_lease())
         else:
             await self._rows("SELECT RELEASE_LOCK(CONCAT(DATABASE(), %s))", (_lock_name(name),))
             await self._several("COMMIT")
@@ -222,7 +224,12 @@ class MariadbSession:
                 raise
             await self.roll_back()
             return False
+        self._leased = True
         return True
+
+    def _release_lease(self) -> str:
+        self._leased = False
+        return f"DELETE FROM {LOCKS} WHERE holder = '{self._holder}'; COMMIT"
 
     async def _rows(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:

@@ -9,7 +9,7 @@ set aside: it and all later rows of its key wait, everything else goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ _CHUNK = 256
 
 _TOGETHER = 32
 """Most rows in one INSERT; each number of rows up to it is a statement of its own."""
+_BYTES_TOGETHER = 4 << 20
+"""Most bytes of keys and values in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,21 @@ class OutboxState:
     """Rows that etcd refused."""
     waiting: int
     """Rows that wait behind those."""
+
+
+def _together(changes: Iterable[tuple[str, bytes | None]]) -> Iterator[list[tuple[str, bytes | None]]]:
+    """Changes in groups for one statement each: databases bound the size of one (MariaDB: 16 MiB)."""
+    some: list[tuple[str, bytes | None]] = []
+    size = 0
+    for key, value in changes:
+        size_of_row = len(key) + len(value or b"")
+        if some and (len(some) == _TOGETHER or size + size_of_row > _BYTES_TOGETHER):
+            yield some
+            some, size = [], 0
+        some.append((key, value))
+        size += size_of_row
+    if some:
+        yield some
 
 
 class Outbox:
@@ -129,10 +146,8 @@ class Outbox:
 
     async def add(self, tx: Transaction, changes: Iterable[tuple[str, bytes | None]]) -> None:
         """Have keys changed in etcd once the transaction is committed, in this order; None deletes."""
-        rows = list(changes)
         parameters: dict[str, Any] = {"transaction_number": tx.number, "created": time.time()}
-        for start in range(0, len(rows), _TOGETHER):
-            some = rows[start : start + _TOGETHER]
+        for some in _together(changes):
             for position, (key, value) in enumerate(some):
                 parameters[f"k{position}"] = key
                 parameters[f"v{position}"] = value
