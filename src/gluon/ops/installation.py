@@ -46,6 +46,8 @@ class Installation:
     """Backend by service, for those that were asked for."""
     shim_name: str
     etcd_is_ours: bool
+    etcd_is_doubtful: bool = False
+    """Of a version that can lose writes, which whoever started us has chosen all the same."""
 
     @property
     def proton_url(self) -> str:
@@ -62,7 +64,12 @@ class Installation:
             "etcd_port": self.etcd.port,
             "auth_strategy": "noauth",
         }
-        return _WRITTEN_BY + _section("api", api) + _section("database", {"connection": self.database_url})
+        return (
+            _WRITTEN_BY
+            + _section("api", api)
+            + _section("database", {"connection": self.database_url})
+            + self._etcd_conf()
+        )
 
     def shim_conf(self) -> str:
         """The text of `proton-shim.conf`."""
@@ -73,7 +80,10 @@ class Installation:
             "host_list": "*",
             "handlers": ", ".join(f"{s}:{b}" for s, b in {"*": DEFAULT_BACKEND, **self.backends}.items()),
         }
-        return _WRITTEN_BY + _section("shim", shim)
+        return _WRITTEN_BY + _section("shim", shim) + self._etcd_conf()
+
+    def _etcd_conf(self) -> str:
+        return _section("etcd", {"allow_unsafe_version": "true"}) if self.etcd_is_doubtful else ""
 
 
 def name_of_shim(*, etcd_is_ours: bool) -> str:

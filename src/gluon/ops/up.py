@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from gluon.etcd.records import Status
 from gluon.etcd.version import parse_version, version_problem
 from gluon.model.catalog import load_catalog
 from gluon.ops.announcement import as_json
@@ -112,11 +113,14 @@ class Up:
         installation = self._decide(state, ports)
         if installation.etcd_is_ours:
             self._start_etcd(installation, state, ports[2].number)
-            revision = await self._until_ready("etcd", lambda: _revision(installation.etcd))
+            status = await self._until_ready("etcd", lambda: etcd_status(installation.etcd))
         else:
-            revision = await self._given_etcd(installation.etcd)
-        if not revision:
+            status = await self._given_etcd(installation.etcd)
+        if status is None:
             return
+        if doubt := version_problem(parse_version(status.version)):
+            self._report(f"{installation.etcd.url}: {doubt}")
+            installation = replace(installation, etcd_is_doubtful=True)
         self._start_own("server", "proton-server", "proton.conf", installation.proton_conf(), state)
         self._start_own("shim", "proton-shim-server", "proton-shim.conf", installation.shim_conf(), state)
         host, port = installation.host, installation.port
@@ -127,7 +131,7 @@ class Up:
             return
         check_services(installation.backends, services)
         etcd, name = installation.etcd, installation.shim_name
-        if not await self._until_ready("shim", lambda: shim_is_present(etcd, name, since=revision)):
+        if not await self._until_ready("shim", lambda: shim_is_present(etcd, name, since=status.revision)):
             return
         self._announced = installation
         self._write_stack(state)
@@ -164,13 +168,11 @@ class Up:
 
     def _start_etcd(self, installation: Installation, state: StateDir, peer_port: int) -> None:
         program = find_etcd()
-        if program.doubt:
-            self._report(f"{program.path}: {program.doubt}")
         command = etcd_command(program, state.path / "etcd", installation.etcd.port, peer_port)
         self._start(Role("etcd", command, state.logs / "etcd.log", etcd_environment()), state)
 
-    async def _given_etcd(self, endpoint: Endpoint) -> int | None:
-        """Its revision, or None when told to stop meanwhile. Raises CannotStart when no etcd is there."""
+    async def _given_etcd(self, endpoint: Endpoint) -> Status | None:
+        """What it says of itself; None when told to stop meanwhile. Raises CannotStart when none is there."""
         deadline = time.monotonic() + _ETCD_ANSWERS_WITHIN
         while (status := await etcd_status(endpoint)) is None:
             if self._stop.is_set():
@@ -178,9 +180,7 @@ class Up:
             if time.monotonic() > deadline:
                 raise CannotStart(f"--etcd {self._wishes.etcd}: no etcd answers there")
             await asyncio.sleep(_BETWEEN_QUESTIONS)
-        if doubt := version_problem(parse_version(status.version)):
-            self._report(f"{endpoint.url}: {doubt}")
-        return status.revision
+        return status
 
     def _start_own(self, name: str, program: str, conf: str, settings: str, state: StateDir) -> None:
         command = (_program(program), "--config-file", str(state.write(conf, settings)))
@@ -232,11 +232,6 @@ class Up:
         for names in (("server", "shim"), ("etcd",)):
             await asyncio.gather(*(self._keepers[name].stop() for name in names if name in self._keepers))
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-
-
-async def _revision(endpoint: Endpoint) -> int | None:
-    status = await etcd_status(endpoint)
-    return status.revision if status is not None else None
 
 
 def _program(name: str) -> str:

@@ -55,13 +55,14 @@ def _serve_alone(conf: cfg.ConfigOpts, settings: Settings, listening: socket.soc
     # Only a process that serves needs all of this: the parent of workers stays small.
     import uvloop
 
+    from gluon.etcd.acceptance import UnsafeVersion
     from gluon.proton.hosting import HostingError
     from gluon.proton.serving import serve
     from gluon.proton.web.acceptor import CannotListen
 
     try:
         whole = uvloop.run(serve(conf, settings, listening))
-    except (DatabaseError, HostingError, CannotListen) as error:
+    except (DatabaseError, HostingError, UnsafeVersion, CannotListen) as error:
         _fail(str(error))
     if not whole:
         raise SystemExit(1)

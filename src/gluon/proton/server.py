@@ -9,6 +9,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from gluon.etcd.acceptance import refuse_unsafe_version
 from gluon.etcd.client import EtcdError
 from gluon.etcd.keys import Keys
 from gluon.etcd.version import parse_version, version_problem
@@ -107,9 +108,10 @@ class ProtonServer:
     async def start(self) -> None:
         """Open the database, host the services, and start what runs beside the requests.
 
-        etcd may be away: writes are accepted, and reach it when it is back. Raises DatabaseError and
-        HostingError.
+        etcd may be away: writes are accepted, and reach it when it is back. Raises DatabaseError,
+        HostingError and UnsafeVersion.
         """
+        await refuse_unsafe_version(self._etcd, allowed=self._settings.etcd.allow_unsafe_version)
         await self._database.start()
         catalog = load_catalog(self._settings.models_dir)
         self._hosted = await self._hosting.host(catalog, self._settings.services)

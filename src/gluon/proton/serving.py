@@ -41,7 +41,8 @@ async def serve(
     """Serve on a bound socket until one of the signals; False when a part of the server broke instead.
 
     `place` is a worker's own among those that share the socket. `ready` is called once the socket listens,
-    which it does when requests can be answered. Raises DatabaseError, HostingError and CannotListen.
+    which it does when requests can be answered. Raises DatabaseError, HostingError,
+    UnsafeVersion and CannotListen.
     """
     proton = ProtonServer(conf, settings, default_url=f"http://{_address(settings, listening)}")
     server = _Server(proton, settings, listening, place, ready)

@@ -15,6 +15,7 @@ import uvloop
 from oslo_config import cfg
 
 from gluon import __version__
+from gluon.etcd.acceptance import UnsafeVersion
 from gluon.proton.crowd import Crowd
 from gluon.proton.hosting import HostingError
 from gluon.proton.main import set_up_logs
@@ -46,7 +47,15 @@ def main() -> None:
                 signals=(signal.SIGTERM,),
             )
         )
-    except (cfg.Error, ValueError, OSError, CannotListen, DatabaseError, HostingError) as error:
+    except (
+        cfg.Error,
+        ValueError,
+        OSError,
+        CannotListen,
+        DatabaseError,
+        HostingError,
+        UnsafeVersion,
+    ) as error:
         _report(place, str(error))
         raise SystemExit(1) from None
     raise SystemExit(0 if whole else 1)

@@ -36,5 +36,9 @@ class BadConfiguration(ShimError):
     """A setting that can't be followed."""
 
 
+class UnusableEtcd(ShimError):
+    """An etcd that can't be relied on."""
+
+
 class NameTaken(ShimError):
     """Another shim server has our name; journals and claims are told apart by it."""

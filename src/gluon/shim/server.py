@@ -15,12 +15,14 @@ from collections.abc import Sequence
 import msgspec
 
 from gluon import __version__
+from gluon.etcd.acceptance import UnsafeVersion, refuse_unsafe_version
 from gluon.etcd.backoff import Backoff
 from gluon.etcd.keys import Keys
 from gluon.etcd.mirror import Change, Mirror
 from gluon.model.catalog import version_order
 from gluon.model.model import Model
 from gluon.model.resolution import model_from_document
+from gluon.shim.errors import UnusableEtcd
 from gluon.shim.extensions import Extensions
 from gluon.shim.presence import Presence
 from gluon.shim.service import ServiceShim
@@ -53,11 +55,18 @@ class ShimServer:
         return self._shims.get(name)
 
     async def run(self) -> None:
-        """Serve until `stop`. Raises NameTaken."""
+        """Serve until `stop`. Raises NameTaken, and UnusableEtcd."""
         _log.info("shim server %s, etcd at %s", self._settings.name, self._etcd.endpoint)
+        try:
+            known = await self._etcd_is_usable()
+        except UnusableEtcd:
+            await self._etcd.close()
+            raise
+        if not known:
+            _log.warning("etcd at %s doesn't answer; waiting for it", self._etcd.endpoint)
         await self._tell()
         presence = asyncio.create_task(self._presence.run(), name="shim-presence")
-        work = asyncio.create_task(self._work(), name="shim-work")
+        work = asyncio.create_task(self._work(etcd_is_known=known), name="shim-work")
         stopping = asyncio.create_task(self._stop.wait(), name="shim-stopping")
         try:
             await asyncio.wait((presence, work, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -79,17 +88,26 @@ class ShimServer:
         """Have `run` return, after the callbacks under way, or after some seconds."""
         self._stop.set()
 
-    async def _work(self) -> None:
+    async def _work(self, *, etcd_is_known: bool) -> None:
+        # Nothing is touched before it is sure that nobody else does so by our name.
+        await self._presence.lease()
+        if not etcd_is_known:
+            await self._etcd_is_usable()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._writes.run())
             tasks.create_task(self._models.run())
-            # Nothing is touched before it is sure that nobody else does so by our name.
-            await self._presence.lease()
             while True:
                 await self._changed.wait()
                 self._changed.clear()
                 for service, model in self._newest_models().items():
                     await self._serve(service, model, tasks)
+
+    async def _etcd_is_usable(self) -> bool:
+        """False when that isn't known, because etcd is away. Raises UnusableEtcd."""
+        try:
+            return await refuse_unsafe_version(self._etcd, allowed=self._settings.etcd.allow_unsafe_version)
+        except UnsafeVersion as error:
+            raise UnusableEtcd(str(error)) from error
 
     def _models_changed(self, changes: Sequence[Change]) -> None:
         self._changed.set()
