@@ -1,4 +1,4 @@
-"""A site as the deployment guide has it, small: servers on one PostgreSQL and one etcd, and HAProxy in front."""
+"""A site as the deployment guide has it, small: servers on one PostgreSQL and one etcd, HAProxy in front."""
 
 from __future__ import annotations
 

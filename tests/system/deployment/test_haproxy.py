@@ -1,4 +1,4 @@
-"""Several servers behind HAProxy with the guide's configuration: what clients notice when one stops or dies."""
+"""Several servers behind HAProxy with the guide's configuration, and what clients notice when one stops."""
 
 from __future__ import annotations
 
@@ -110,6 +110,6 @@ async def test_a_server_that_is_killed_costs_no_more_than_what_was_under_way(sit
     await writers.go_on(60)
     writers.stopping = True
     await asyncio.gather(*tasks)
-    # Each client had at most one request on that server; HAProxy says 502 for it, never something that was not.
+    # Each client had at most one request under way on that server.
     assert len(writers.failed) <= CLIENTS, writers.failed
     assert set(writers.created) <= await listed(site)
