@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from gluon.etcd.client import Etcd
+from servers.databases import database_url, mariadb_server, postgresql_server
 from servers.etcd import EtcdServer
-from servers.mariadb import MariadbServer
+
+__all__ = ["database_url", "mariadb_server", "postgresql_server"]
+"""Fixtures that stand beside what they are about."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -27,18 +30,6 @@ def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer
     server = EtcdServer(tmp_path_factory.mktemp("etcd"))
     server.start()
     try:
-        server.wait_ready()
-        yield server
-    finally:
-        server.kill()
-
-
-@pytest.fixture(scope="session")
-def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariadbServer]:
-    """The MariaDB that all tests share: use it by `fresh_database`, and don't hurt it."""
-    server = MariadbServer(tmp_path_factory.mktemp("mariadb"))
-    try:
-        server.start()
         server.wait_ready()
         yield server
     finally:

@@ -1,4 +1,4 @@
-"""A Proton Server inside the test: real TCP, real SQLite, real etcd, and an HTTP client for it."""
+"""A Proton Server inside the test: real TCP, a real database, real etcd, and an HTTP client for it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gluon.etcd.options import EtcdSettings
 from gluon.proton.identity import AuthStrategy
 from gluon.proton.options import Settings, load
 from gluon.proton.server import ProtonServer
+from gluon.proton.web.connection import Connection
 
 TENANT = "a868a466bca84df18404a77db0ecac72"
 
@@ -74,7 +75,7 @@ def settings_for(folder: Path, etcd_endpoint: str, prefix: str, **changes: Any) 
 async def serving(
     folder: Path, etcd_endpoint: str, prefix: str, auth: AuthStrategy | None = None, **changes: Any
 ) -> AsyncIterator[Api]:
-    """Serve until the block ends, on a free port and a database in `folder`."""
+    """Serve until the block ends, on a free port, and on SQLite in `folder` if `changes` have no other URL."""
     conf, settings = settings_for(folder, etcd_endpoint, prefix, **changes)
     listening = socket.create_server(("127.0.0.1", 0))
     # asyncio, unlike uvloop, does not set it on what such a socket accepts: each answer would wait 40 ms.
@@ -82,7 +83,7 @@ async def serving(
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     proton = ProtonServer(conf, settings, default_url=url, auth=auth)
     await proton.start()
-    config = uvicorn.Config(proton.app, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(proton.app, http=Connection, lifespan="off", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     server.capture_signals = _no_signals  # type: ignore[method-assign,assignment]
     task = asyncio.create_task(server.serve(sockets=[listening]))

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -33,11 +34,14 @@ class PostgresqlServer:
 
     def __init__(self, directory: Path, *, durable: bool = False, options: Sequence[str] = ()) -> None:
         self.directory = directory
-        self.data = directory / "data"
+        # pytest closes its folders to all other users, again and again.
+        self._home = tempfile.TemporaryDirectory(prefix="gluon-postgresql-") if os.getuid() == 0 else None
+        self.data = Path(self._home.name if self._home else directory) / "data"
         (self.port,) = free_ports(1)
         self._durable = durable
         self._options = tuple(options)
         self._process = ServerProcess("postgres", directory / "postgres.log")
+        self._spare: list[str] = []
         self._prefix = _as_account() if os.getuid() == 0 else ()
 
     @property
@@ -47,8 +51,6 @@ class PostgresqlServer:
 
     def start(self) -> None:
         """Start it, making its data directory first if there is none; `wait_ready` tells when it answers."""
-        if self._prefix:
-            self._open_path()
         if not self.data.exists():
             self._install()
         self._process.start(self._command(), program_environment())
@@ -97,7 +99,14 @@ class PostgresqlServer:
         answer = subprocess.run(
             [
                 str(find_program("psql")),
-                *("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--field-separator=\t"),
+                *(
+                    "--no-psqlrc",
+                    "--quiet",
+                    "--set=VERBOSITY=terse",
+                    "--tuples-only",
+                    "--no-align",
+                    "--field-separator=\t",
+                ),
                 *("--set=ON_ERROR_STOP=1", f"--command={statement}", self.url(database)),
             ],
             capture_output=True,
@@ -111,15 +120,27 @@ class PostgresqlServer:
         return [line.split("\t") for line in answer.stdout.splitlines()]
 
     @contextmanager
-    def fresh_database(self, template: str | None = None) -> Iterator[str]:
-        """The URL of an empty database (or of a copy), which goes with the block."""
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        # Written to the log as it is made, instead of by two checkpoints.
-        self.query(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY wal_log")
+    def fresh_database(self) -> Iterator[str]:
+        """The URL of an empty database, which the block has to itself.
+
+        One that was used is emptied and used again: that takes a tenth of the time that a new one does.
+        """
+        name = self._spare.pop() if self._spare else self._create()
         try:
             yield self.url(name)
         finally:
-            self.query(f"DROP DATABASE {name} WITH (FORCE)")
+            self.query(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' "
+                "AND pid <> pg_backend_pid(); DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+                name,
+            )
+            self._spare.append(name)
+
+    def _create(self) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        # Written to the log as it is made, instead of by two checkpoints.
+        self.query(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY wal_log")
+        return name
 
     def answers(self) -> bool:
         """Whether it accepts connections and runs statements."""
@@ -128,25 +149,18 @@ class PostgresqlServer:
         except (subprocess.TimeoutExpired, RuntimeError):
             return False
 
-    def _open_path(self) -> None:
-        """Let the account get there: pytest closes its folders to all others."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        for folder in (self.directory, *self.directory.parents):
-            mode = folder.stat().st_mode
-            if not mode & 0o001:
-                folder.chmod(mode | 0o011)
-
     def _children(self) -> list[int]:
         found = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [int(number) for number in found]
 
     def _install(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._prefix:
+        if self._home:
             account = pwd.getpwnam(_ACCOUNT)
+            Path(self._home.name).chmod(0o711)
             self.data.mkdir(mode=0o700)
             os.chown(self.data, account.pw_uid, account.pw_gid)
-        secret = self.directory / "password"
+        secret = self.data.with_name("password")
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
         answer = subprocess.run(
@@ -165,7 +179,7 @@ class PostgresqlServer:
             capture_output=True,
             text=True,
             timeout=120,
-            cwd=self.directory,
+            cwd=self.data.parent,
             env=program_environment(),
             check=False,
         )

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
+from gluon.store.database import Database, open_database
 from gluon.store.schema import Schema
-from gluon.store.sqlite import SqliteDatabase
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    """An empty database with the system's tables."""
-    opened = SqliteDatabase(tmp_path / "gluon.sqlite")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An empty database of each kind, with the system's tables."""
+    opened = open_database(database_url)
     await opened.start()
     await Schema(opened).prepare()
     yield opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from gluon.model.model import ApiObject, Attribute, AttributeType, Model, Role
@@ -34,7 +35,7 @@ def api_object(
 
 def model(service: str, *objects: ApiObject, version: str = "1.0") -> Model:
     document = {"service": service, "objects": {o.name: {"attributes": list(o.attributes)} for o in objects}}
-    digest = f"digest of {service} {version} {sorted(document['objects'])}"
+    digest = hashlib.sha256(f"{service} {version} {sorted(document['objects'])}".encode()).hexdigest()
     return Model(service, version, "", {o.name: o for o in objects}, document, digest)
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gluon.model.model import Model
-from gluon.store.database import Transaction
+from gluon.store.database import Database, Transaction
 from gluon.store.port_repository import PortRepository, repositories
 from gluon.store.repository import ObjectRepository
 from gluon.store.schema import Schema, ServiceSchema
-from gluon.store.sqlite import SqliteDatabase
 
 TENANT_ID = "a868a466-bca8-4df1-8404-a77db0ecac72"
 
@@ -23,7 +22,7 @@ class Undo(Exception):
 
 @dataclass(frozen=True)
 class Store:
-    database: SqliteDatabase
+    database: Database
     schema: ServiceSchema
     repositories: Mapping[str, ObjectRepository]
 
@@ -52,6 +51,6 @@ class Store:
             await self.database.write(and_back)
 
 
-async def open_store(database: SqliteDatabase, model: Model) -> Store:
+async def open_store(database: Database, model: Model) -> Store:
     schema = await Schema(database).install(model)
     return Store(database, schema, repositories(schema, database.dialect))

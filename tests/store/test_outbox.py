@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from gluon.store.database import Transaction
+from gluon.store.database import Database, Transaction
 from gluon.store.outbox import Outbox, OutboxRow
-from gluon.store.sqlite import SqliteDatabase
 
 
 @pytest.fixture
-def outbox(database: SqliteDatabase) -> Outbox:
+def outbox(database: Database) -> Outbox:
     return Outbox(database.dialect)
 
 
-async def add(database: SqliteDatabase, outbox: Outbox, *changes: tuple[str, bytes | None]) -> None:
+async def add(database: Database, outbox: Outbox, *changes: tuple[str, bytes | None]) -> None:
     await database.write(lambda tx: outbox.add(tx, changes))
 
 
-async def pending(
-    database: SqliteDatabase, outbox: Outbox, limit: int = 100, **limits: int
-) -> list[OutboxRow]:
+async def pending(database: Database, outbox: Outbox, limit: int = 100, **limits: int) -> list[OutboxRow]:
     return await database.read(lambda tx: outbox.pending(tx, limit, **limits))
 
 
 async def test_rows_come_in_order_with_the_number_of_their_transaction(
-    database: SqliteDatabase, outbox: Outbox
+    database: Database, outbox: Outbox
 ) -> None:
     await add(database, outbox, ("/a", b"1"), ("/b", b"\x00\xff"))
     await add(database, outbox, ("/a", None))
@@ -41,9 +38,7 @@ async def test_rows_come_in_order_with_the_number_of_their_transaction(
     assert first.transaction == second.transaction != third.transaction
 
 
-async def test_rows_of_a_transaction_that_fails_are_not_there(
-    database: SqliteDatabase, outbox: Outbox
-) -> None:
+async def test_rows_of_a_transaction_that_fails_are_not_there(database: Database, outbox: Outbox) -> None:
     async def work(tx: Transaction) -> None:
         await outbox.add(tx, [("/a", b"1")])
         raise LookupError
@@ -55,7 +50,7 @@ async def test_rows_of_a_transaction_that_fails_are_not_there(
 
 
 async def test_a_batch_is_limited_in_rows_and_bytes_but_never_empty(
-    database: SqliteDatabase, outbox: Outbox
+    database: Database, outbox: Outbox
 ) -> None:
     await add(database, outbox, *[(f"/{n}", b"x" * 100) for n in range(5)])
 
@@ -65,7 +60,7 @@ async def test_a_batch_is_limited_in_rows_and_bytes_but_never_empty(
 
 
 async def test_rows_that_etcd_has_go_and_their_numbers_never_come_back(
-    database: SqliteDatabase, outbox: Outbox
+    database: Database, outbox: Outbox
 ) -> None:
     await add(database, outbox, ("/a", b"1"), ("/b", b"2"))
     rows = await pending(database, outbox)
@@ -76,9 +71,7 @@ async def test_rows_that_etcd_has_go_and_their_numbers_never_come_back(
     assert row.id > max(r.id for r in rows)
 
 
-async def test_a_row_set_aside_holds_back_its_key_and_no_other(
-    database: SqliteDatabase, outbox: Outbox
-) -> None:
+async def test_a_row_set_aside_holds_back_its_key_and_no_other(database: Database, outbox: Outbox) -> None:
     await add(
         database, outbox, ("/a", b"1"), ("/poison", b"2"), ("/poison", b"3"), ("/b", b"4"), ("/poison", b"5")
     )
@@ -99,9 +92,7 @@ async def test_a_row_set_aside_holds_back_its_key_and_no_other(
     assert [r.value for r in await pending(database, outbox)] == [b"1", b"2", b"3", b"4", b"5"]
 
 
-async def test_a_row_set_aside_that_is_removed_holds_nothing_back(
-    database: SqliteDatabase, outbox: Outbox
-) -> None:
+async def test_a_row_set_aside_that_is_removed_holds_nothing_back(database: Database, outbox: Outbox) -> None:
     await add(database, outbox, ("/poison", b"1"), ("/poison", b"2"))
     first, second = await pending(database, outbox)
     await database.write(lambda tx: outbox.set_aside(tx, first.id, "no"))
@@ -114,7 +105,7 @@ async def test_a_row_set_aside_that_is_removed_holds_nothing_back(
     assert not await database.write(lambda tx: outbox.set_aside(tx, first.id, "gone"))
 
 
-async def test_an_empty_outbox_is_healthy(database: SqliteDatabase, outbox: Outbox) -> None:
+async def test_an_empty_outbox_is_healthy(database: Database, outbox: Outbox) -> None:
     state = await database.read(outbox.state)
 
     assert (state.depth, state.oldest_age, state.set_aside, state.waiting) == (0, None, 0, 0)

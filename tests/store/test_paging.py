@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gluon.store.database import Transaction
+from gluon.store.database import Database, Transaction
 from gluon.store.paging import MarkerNotFound, PageQuery
-from gluon.store.sqlite import SqliteDatabase
 from store.models import BOOLEAN, INTEGER, NUMBER, TENANT, api_object, attribute, model
 from store.stores import Store, open_store
 
@@ -62,7 +61,7 @@ QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthC
 
 
 @pytest.fixture
-async def store(database: SqliteDatabase) -> AsyncIterator[Store]:
+async def store(database: Database) -> AsyncIterator[Store]:
     yield await open_store(database, LISTED)
 
 

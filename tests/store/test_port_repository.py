@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gluon.particle.tables import BindState
-from gluon.store.sqlite import SqliteDatabase
+from gluon.store.database import Database
 from store.models import NETWORK
 from store.stores import Store, open_store
 
@@ -18,7 +18,7 @@ FAILED = {"vif_type": "binding_failed"}
 
 
 @pytest.fixture
-async def store(database: SqliteDatabase) -> AsyncIterator[Store]:
+async def store(database: Database) -> AsyncIterator[Store]:
     opened = await open_store(database, NETWORK)
     for port_id in ("p", "q"):
         await opened.insert(

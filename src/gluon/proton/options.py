@@ -10,6 +10,7 @@ from oslo_config import cfg
 
 from gluon.etcd.options import ETCD_GROUP, ETCD_OPTIONS, EtcdSettings, load_settings
 from gluon.log.options import ACCESS_OPTION, LOG_GROUP, LOG_OPTIONS, LogSettings, log_settings
+from gluon.store.database import DatabaseOptions
 
 API_GROUP = cfg.OptGroup("api", title="The HTTP API and what it serves")
 API_OPTIONS = [
@@ -69,6 +70,13 @@ API_OPTIONS = [
         "with vif_type binding_failed; a late answer still reaches the port.",
     ),
     cfg.IntOpt(
+        "max_watchers",
+        default=1000,
+        min=0,
+        help="Most streams of changes (?watch) that one server process has open at a time; one more is "
+        "answered with 503.",
+    ),
+    cfg.IntOpt(
         "workers",
         default=1,
         min=1,
@@ -87,12 +95,45 @@ WORKERS_OPTION = cfg.IntOpt(
 )
 """For the command line only."""
 
+_DATABASE = DatabaseOptions()
 DATABASE_GROUP = cfg.OptGroup("database", title="Where objects are kept")
 DATABASE_OPTIONS = [
     cfg.StrOpt(
         "connection",
         default="sqlite:////var/lib/gluon/gluon.sqlite",
-        help="Database URL in SQLAlchemy's form. SQLite serves one server process.",
+        secret=True,
+        help="Database URL in SQLAlchemy's form: sqlite:////path, postgresql://user:password@host/name or "
+        "mysql://user:password@host/name. SQLite serves one server process.",
+    ),
+    cfg.IntOpt(
+        "max_pool_size",
+        default=_DATABASE.max_pool_size,
+        min=1,
+        max=1000,
+        help="Most connections that one server process opens to PostgreSQL or MariaDB (on PostgreSQL one "
+        "more listens). Transactions beyond that wait for one.",
+    ),
+    cfg.FloatOpt(
+        "pool_timeout",
+        default=_DATABASE.pool_timeout,
+        min=0.1,
+        help="Seconds that a request waits for a connection before it is answered with 503, and that a start "
+        "waits for the database before it fails.",
+    ),
+    cfg.FloatOpt(
+        "statement_timeout",
+        default=_DATABASE.statement_timeout,
+        min=0.1,
+        help="Seconds that one statement may take; and that a transaction may do nothing, so that a server "
+        "that hangs does not keep others from what it has locked.",
+    ),
+    cfg.IntOpt(
+        "max_retries",
+        default=_DATABASE.max_retries,
+        min=0,
+        max=1000,
+        help="How often a transaction is run again that another one was in the way of (deadlock, "
+        "serialization or certification failure) before the request is answered with 503.",
     ),
 ]
 
@@ -106,6 +147,16 @@ AUDIT_OPTIONS = [
     ),
 ]
 
+METRICS_GROUP = cfg.OptGroup("metrics", title="What Prometheus may read")
+METRICS_OPTIONS = [
+    cfg.BoolOpt(
+        "public",
+        default=False,
+        help="Whether /metrics answers anybody. Otherwise it is for administrators, which are few programs "
+        "that only read metrics. They tell how much there is and how it does, and name services and routes.",
+    ),
+]
+
 
 def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
     """The options by group, for the sample generator (entry point `oslo.config.opts`)."""
@@ -115,6 +166,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
         (LOG_GROUP, [*LOG_OPTIONS, ACCESS_OPTION]),
         (AUDIT_GROUP, AUDIT_OPTIONS),
         (ETCD_GROUP, ETCD_OPTIONS),
+        (METRICS_GROUP, METRICS_OPTIONS),
     ]
 
 
@@ -141,10 +193,13 @@ class Settings:
     max_body: int
     max_bulk: int
     bind_timeout: float
+    max_watchers: int
     workers: int
     database_url: str
+    database: DatabaseOptions = field(default_factory=DatabaseOptions)
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    metrics_public: bool = False
 
 
 def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
@@ -170,9 +225,17 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
         max_body=conf.api.max_body,
         max_bulk=conf.api.max_bulk,
         bind_timeout=conf.api.bind_timeout,
+        max_watchers=conf.api.max_watchers,
         workers=conf.workers or conf.api.workers,
         database_url=conf.database.connection,
+        database=DatabaseOptions(
+            max_pool_size=conf.database.max_pool_size,
+            pool_timeout=conf.database.pool_timeout,
+            statement_timeout=conf.database.statement_timeout,
+            max_retries=conf.database.max_retries,
+        ),
         log=log_settings(conf.log.format, conf.log.level, access=conf.log.access),
         audit=AuditSettings(conf.audit.enabled, Path(conf.audit.file) if conf.audit.file else None),
+        metrics_public=conf.metrics.public,
     )
     return conf, settings

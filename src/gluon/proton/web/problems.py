@@ -21,7 +21,7 @@ from gluon.proton.errors import (
     Unprocessable,
 )
 from gluon.proton.identity import Unauthenticated
-from gluon.store.database import ConstraintViolation, DatabaseUnavailable, InvalidValue
+from gluon.store.database import ConstraintViolation, DatabaseUnavailable, InvalidValue, OutcomeUnknown
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1
@@ -106,7 +106,12 @@ async def _database_unavailable(
 ) -> None:
     _log.error("request %s: the database can't be used: %s", req.context.request_id, error)
     resp.set_header("Retry-After", str(RETRY_AFTER))
-    answer(req, resp, 503, "the database can't be used at the moment; nothing was changed")
+    what = (
+        "whether the change was made can't be learnt; look before you try again"
+        if isinstance(error, OutcomeUnknown)
+        else "nothing was changed"
+    )
+    answer(req, resp, 503, f"the database can't be used at the moment; {what}")
 
 
 async def _constraint_violation(
