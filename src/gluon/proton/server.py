@@ -58,7 +58,7 @@ class ProtonServer:
         self._hosted = Hosted(Registry())
         self._keys = Keys(settings.etcd.prefix)
         self._etcd = settings.etcd.connect()
-        self._database = open_database(settings.database_url)
+        self._database = open_database(settings.database_url, options=settings.database)
         self._outbox = outbox = Outbox(self._database.dialect)
         documents = EtcdDocuments(self._keys, self.public_url)
         self._hosting = Hosting(conf, self._database, outbox, self._keys)
