@@ -13,6 +13,7 @@ import click
 from gluon import __version__
 from gluon.ops.errors import CannotStart
 from gluon.ops.state_dir import default_state_dir
+from gluon.ops.sync import controller, sync
 
 if TYPE_CHECKING:
     from gluon.ops.installation import Installation
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 @click.version_option(__version__, prog_name="gluon")
 def main() -> None:
     """Gluon: a YAML model of a networking service in, a running service out."""
+
+
+main.add_command(sync)
+main.add_command(controller)
 
 
 @main.command()

@@ -160,6 +160,7 @@ class _Pass:
         self._repair = repair
         self._counts = Counts()
         self._total = 0
+        self._left_waiting: int | None = None
 
     async def run(self, parts: Iterable[Part]) -> Counts:
         parts = list(parts)
@@ -248,13 +249,16 @@ class _Pass:
     async def _room(self) -> None:
         """Return when the relay has taken enough of the rows that were put, or takes none."""
         loop = asyncio.get_running_loop()
-        least, since = None, loop.time()
+        least, since = self._left_waiting, loop.time() - (STALLED if self._left_waiting is not None else 0.0)
         while (depth := await self._database.read(self._outbox.conditional_depth)) > MOST_WAITING:
             if least is None or depth < least:
                 least, since = depth, loop.time()
-            if loop.time() > since + STALLED:
+            if loop.time() >= since + STALLED:
+                # Nobody relays. Not to be waited out again, unless somebody begins to.
+                self._left_waiting = depth
                 return
             await asyncio.sleep(_POLL)
+        self._left_waiting = None
 
     async def _now(self, keys: Iterable[str]) -> dict[str, KeyValue | None]:
         found: dict[str, KeyValue | None] = {}
