@@ -69,6 +69,16 @@ async def test_a_manager_fills_in_values_and_refuses_writes(api: Api) -> None:
     assert (await api.get(f"vpns/{created['id']}"))["name"] == "kept"
 
 
+async def test_a_dry_run_asks_the_manager(api: Api) -> None:
+    vpn = await api.create("vpns", tenant_id=TENANT, name="blue")
+    path = f"vpns/{vpn['id']}"
+    refused = await api.request("PUT", f"{path}?dry_run=true", 422, json={"name": "forbidden"})
+    assert refused.json()["errors"] == [{"field": "name", "message": "is not to be used"}]
+    told = await api.request("PUT", f"{path}?dry_run=true", 200, json={"name": "red"})
+    assert told.json()["description"] == "was blue"
+    assert (await api.get(path))["name"] == "blue"
+
+
 async def test_a_service_whose_manager_is_broken_is_not_served_without_it(api: Api) -> None:
     await api.get("/proton/test", expect=404)
     models = (await api.get("/healthcheck"))["checks"]["models"]
