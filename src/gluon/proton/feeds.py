@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gluon.etcd.client import Compacted, Etcd
 from gluon.proton.errors import Unavailable
-from gluon.proton.feed import Feed, Shape
+from gluon.proton.feed import Feed
+from gluon.proton.moments import Shape
 
 _log = logging.getLogger(__name__)
 

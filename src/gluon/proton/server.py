@@ -21,6 +21,7 @@ from gluon.proton.bind_waits import BindWaits
 from gluon.proton.binder import Binder
 from gluon.proton.documents import EtcdDocuments
 from gluon.proton.door import Door
+from gluon.proton.feeds import Feeds
 from gluon.proton.health import Health
 from gluon.proton.hosting import Hosted, Hosting
 from gluon.proton.identity import AuthStrategy, NoAuth
@@ -81,6 +82,7 @@ class ProtonServer:
         self._open_binds = OpenBinds(
             self._binder, self._pending_binds, self._presence.longest_bind_timeout, settings.bind_timeout
         )
+        self.feeds = Feeds(self._etcd, settings.max_watchers)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.broken = asyncio.Event()
@@ -92,6 +94,7 @@ class ProtonServer:
             registry=self._registry,
             reads=Reads(self._database, self._operations),
             binder=self._binder,
+            feeds=self.feeds,
             health=Health(
                 {
                     "database": self._database_health,
@@ -128,6 +131,7 @@ class ProtonServer:
             part.stop()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self.feeds.stop()
         await self._database.close()
         await self._etcd.close()
 

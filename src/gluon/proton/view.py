@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from gluon.model.model import SERVER_ATTRIBUTES
-from gluon.proton.feed import Document, Shape, State, Transition
+from gluon.proton.moments import Document, Shape, State, Transition
 from gluon.proton.reads import Scope
 from gluon.proton.registry import HostedObject
 from gluon.store.owner import normalised_owner

@@ -17,8 +17,9 @@ import msgspec
 from gluon.etcd.client import Compacted, Etcd, EtcdError, HistoryLost, Listing
 from gluon.etcd.records import KeyValue
 from gluon.proton.errors import Unavailable
-from gluon.proton.feed import FellBehind, Moment, Shape, State, TooOld, follow
+from gluon.proton.feed import FellBehind, Interrupted, Reader
 from gluon.proton.feeds import Feeds, Lease
+from gluon.proton.moments import Moment, Shape, State, TooOld, follow
 from gluon.proton.position import Position
 from gluon.proton.view import Kind, View
 
@@ -45,10 +46,6 @@ class Telling:
 Tellings = list[Telling]
 
 
-class _Interrupted(Exception):
-    """Nothing more can be told here; the reader comes back and goes on where it was."""
-
-
 class Watcher:
     """Tells one reader what it may see of a collection; to be closed whatever happens."""
 
@@ -64,7 +61,8 @@ class Watcher:
         self._first: Listing | None = None
         self._too_old: TooOld | None = None
         self._position: Position | None = None
-        self._cursor: int | None = None
+        self._told_to: Position | None = None
+        self._reader: Reader | None = None
         feeds.admit()
         self._is_open = True
 
@@ -83,18 +81,22 @@ class Watcher:
         if self._is_open:
             self._is_open = False
             self._feeds.leave()
+        if self._reader is not None:
+            self._reader.close()
         if self._lease is not None:
             self._lease.release()
 
     def bookmark(self) -> Telling | None:
         """Where the watcher is, if that is further than it was told, and it has been told all up to there."""
-        position = self._position
-        if self._lease is None or position is None or self._cursor is None:
+        if self._lease is None or self._position is None or self._reader is None:
             return None
         feed = self._lease.feed
-        if self._cursor != feed.end or feed.revision <= position.revision:
+        if not self._reader.is_at_end or feed.revision < self._position.revision:
             return None
         self._position = Position(feed.cluster_id, feed.revision)
+        if self._position == self._told_to:
+            return None
+        self._told_to = self._position
         return self._bookmark(self._position)
 
     async def tellings(self) -> AsyncGenerator[Tellings, None]:
@@ -106,8 +108,10 @@ class Watcher:
                 async with aclosing(self._told_snapshot(self._first)) as parts:
                     async for part in parts:
                         yield part
+            self._told_to = self._position
             async with aclosing(self._told_changes()) as parts:
                 async for part in parts:
+                    self._told_to = part[-1].position
                     yield part
         except TooOld as error:
             self._feeds.counters.too_old += 1
@@ -115,7 +119,7 @@ class Watcher:
         except FellBehind:
             self._feeds.counters.dropped += 1
             _log.info("a client that watches %s was too slow, and is let go", self._prefix)
-        except _Interrupted as error:
+        except Interrupted as error:
             _log.info("a client that watches %s is let go: %s", self._prefix, error)
 
     # -- beginnings -----------------------------------------------------------------------------------
@@ -154,7 +158,7 @@ class Watcher:
                 raise TooOld.history_lost() from error
             except EtcdError as error:
                 # A snapshot has no places to go on from: the client comes back and has another one.
-                raise _Interrupted(f"its snapshot can't be read on: {error}") from error
+                raise Interrupted(f"its snapshot can't be read on: {error}") from error
         yield [self._bookmark(self._position, snapshot_complete=True)]
 
     def _added(self, items: Iterable[KeyValue]) -> Iterable[Telling]:
@@ -187,6 +191,18 @@ class Watcher:
                 yield Telling(*told, Position(start.cluster_id, moment.revision, part))
 
     async def _moments(self) -> AsyncGenerator[Moment, None]:
+        while True:
+            try:
+                async with aclosing(self._moments_of_feed()) as moments:
+                    async for moment in moments:
+                        yield moment
+            except TooOld as error:
+                # What has come to the feed too late may not be too old for us, who are further.
+                if error.reason != TooOld.COMPACTED or self._reader is None:
+                    raise
+            await self._change_feed()
+
+    async def _moments_of_feed(self) -> AsyncGenerator[Moment, None]:
         assert self._position is not None and self._lease is not None
         feed = self._lease.feed
         revision = self._position.whole
@@ -199,20 +215,25 @@ class Watcher:
                     revision = step.revision
                     if feed.holds(revision):
                         break
-        self._cursor = feed.cursor(revision)
+        reader = self._reader = feed.reader(revision)
         while True:
-            moments = feed.read(self._cursor)
-            for moment in moments:
-                # A new feed begins a little back, and may not have come to where we are.
-                if moment.revision > revision:
-                    yield moment
-                self._cursor += 1
-            if not moments:
-                if isinstance(feed.ended, TooOld):
-                    raise feed.ended
-                if feed.ended is not None:
-                    raise _Interrupted("the feed has ended by a mistake") from feed.ended
+            taken = reader.take()
+            if taken is None:
                 await feed.news()
+            # A new feed begins a little back, and may not have come to where we are.
+            elif taken.revision > revision:
+                yield taken
+
+    async def _change_feed(self) -> None:
+        assert self._position is not None and self._lease is not None and self._reader is not None
+        self._reader.close()
+        self._reader = None
+        self._lease.release()
+        try:
+            cluster_id, revision = await self._open_at(self._position)
+            self._lease = await self._feeds.join(self._prefix, self._shape, cluster_id, revision)
+        except EtcdError as error:
+            raise Interrupted(f"etcd can't be asked: {error}") from error
 
     @staticmethod
     def _bookmark(position: Position, **further: bool) -> Telling:

@@ -12,6 +12,7 @@ from falcon.asgi import App, Request, Response
 from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
 from gluon.proton.binder import Binder
+from gluon.proton.feeds import Feeds
 from gluon.proton.health import Health
 from gluon.proton.identity import AuthStrategy
 from gluon.proton.options import Settings
@@ -23,6 +24,7 @@ from gluon.proton.web.places import CurrentRegistry
 from gluon.proton.web.requests import QueryString, RequestContext
 from gluon.proton.web.status import ObjectStatus
 from gluon.proton.web.versions import Docs, OpenApi, Root, Services, Version, Versions
+from gluon.proton.web.watch import HEAD, Watches
 
 AsgiApp = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -35,6 +37,7 @@ def make_app(
     registry: CurrentRegistry,
     reads: Reads,
     binder: Binder,
+    feeds: Feeds,
     health: Health,
     etcd: Etcd,
     keys: Keys,
@@ -43,7 +46,7 @@ def make_app(
     app: App[Any, Any] = App(middleware=[RequestContext(auth, public_url)])
     app.req_options.strip_url_path_trailing_slash = True
     problems.install(app)
-    collection = Collection(registry, reads, binder, settings)
+    collection = Collection(registry, reads, binder, Watches(reads, feeds, keys), settings)
     item = Item(registry, reads, binder, settings.max_body)
     status = ObjectStatus(registry, reads, etcd, keys)
     version = "/proton/{service}/{version}"
@@ -93,6 +96,7 @@ def _with_raw_paths(app: AsgiApp) -> AsgiApp:
             if scope["method"] == "HEAD":
                 # RFC 9110 section 9.3.2: as GET, without the content, which the HTTP server leaves out.
                 scope["method"] = "GET"
+                scope[HEAD] = True
             receive = whole_or_refused(receive)
         with suppress(RequestCutShort):
             await app(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gluon.proton.errors import MalformedRequest
+from gluon.proton.web.line import Line
 from gluon.proton.web.problems import problem_document
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -28,9 +30,25 @@ class Connection(HttpToolsProtocol):
 
     _ending = False
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has come."""
+        super().connection_made(transport)
+        self._line = Line(abort=transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone, or we have hung up."""
+        self._line.ending.set()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A request begins: what answers it may want to know how its connection is."""
+        super().on_message_begin()
+        self.scope["extensions"] = self._line.extension()
+
     def shutdown(self) -> None:
         """End the connection with the answer that is under way, or the next one; after `LINGER` without."""
         self._ending = True
+        self._line.ending.set()
         if self.cycle is None or self.cycle.response_complete:
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(LINGER, self.timeout_keep_alive_handler)

@@ -22,6 +22,7 @@ from gluon.proton.reads import Reads
 from gluon.proton.registry import HostedObject
 from gluon.proton.web.places import CurrentRegistry, Place, find_place
 from gluon.proton.web.requests import QueryString, etag, json_body, none_match, precondition
+from gluon.proton.web.watch import Watches
 from gluon.proton.write_request import WriteRequest
 from gluon.store.paging import Page, Row
 
@@ -31,16 +32,28 @@ _encode = msgspec.json.Encoder().encode
 class Collection:
     """GET lists, POST creates: one object, or `{"<plural>": [...]}` all or nothing."""
 
-    def __init__(self, registry: CurrentRegistry, reads: Reads, binder: Binder, settings: Settings) -> None:
+    def __init__(
+        self,
+        registry: CurrentRegistry,
+        reads: Reads,
+        binder: Binder,
+        watches: Watches,
+        settings: Settings,
+    ) -> None:
         self._registry = registry
         self._reads = reads
         self._binder = binder
+        self._watches = watches
         self._settings = settings
 
     async def on_get(self, req: Request, resp: Response, **segments: str) -> None:
-        """A page of the collection."""
+        """A page of the collection, or with `?watch` what changes in it, for as long as the client stays."""
         place = find_place(self._registry(), **segments)
         query = QueryString.of(req)
+        if query.flag("watch"):
+            await self._watches.answer(req, resp, place, query)
+            return
+        query = query.without("watch")
         request = list_request(place.hosted, query.pairs, self._settings.max_limit)
         page = await self._reads.page(
             req.context.identity, place.proton, place.hosted, request, place.parent_key

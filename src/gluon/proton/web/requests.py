@@ -136,6 +136,10 @@ class QueryString:
         if wrong:
             raise MalformedRequest("the query has unknown parameters", wrong)
 
+    def without(self, name: str) -> QueryString:
+        """The same without a parameter."""
+        return QueryString(tuple(pair for pair in self.pairs if pair[0] != name))
+
     def flag(self, name: str) -> bool:
         """A parameter that is true or false; missing means false, and no value means true.
 
