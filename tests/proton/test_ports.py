@@ -5,67 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proton.controlling import DETAILS, controller_on
 from proton.serving import TENANT, Api, port, serving
 from servers.etcd import EtcdServer
 
 DEVICE = str(uuid.uuid4())
 BIND = {"host_id": "compute-1", "device_id": DEVICE, "device_owner": "compute:nova"}
-DETAILS = {"port_filter": False, "bridge_name": "br-gluon"}
-
-
-class Controller:
-    """Stands where a shim does: sees ports in etcd and, when told to, answers their binds."""
-
-    def __init__(self, api: Api) -> None:
-        self.api = api
-        self.seen: list[dict[str, Any]] = []
-        self.answering = True
-        self.refusing: str | None = None
-
-    async def answer(self, document: dict[str, Any], **changes: Any) -> None:
-        key = self.api.keys.answer("net-l3vpn", "Port", document["id"])
-        value = {"controller": "test", "bind_id": document["bind_id"]}
-        value |= {"rejected": self.refusing} if self.refusing else {"vif_type": "ovs", "vif_details": DETAILS}
-        await self.api.etcd.put(key, json.dumps(value | changes).encode())
-
-    async def asked(self, port_id: str) -> dict[str, Any]:
-        """The port as it stood in etcd when it first asked for a bind; waits up to ten seconds for it."""
-        async with asyncio.timeout(10):
-            while True:
-                for document in self.seen:
-                    if document["id"] == port_id and document["bind_id"]:
-                        return document
-                await asyncio.sleep(0.02)
-
-    async def run(self, revision: int) -> None:
-        async for batch in self.api.etcd.watch(self.api.keys.objects("net-l3vpn", "Port"), revision):
-            for event in batch.events:
-                if event.value is None:
-                    continue
-                document = json.loads(event.value)
-                self.seen.append(document)
-                bound = {b for b in (d["bind_id"] for d in self.seen[:-1]) if b}
-                if document["bind_id"] and document["bind_id"] not in bound and self.answering:
-                    await self.answer(document)
-
-
-@asynccontextmanager
-async def controller_on(api: Api) -> AsyncIterator[Controller]:
-    controller = Controller(api)
-    listing = await api.etcd.list(api.keys.objects())
-    task = asyncio.create_task(controller.run(listing.revision + 1))
-    try:
-        yield controller
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def eventually(api: Api, path: str, **expected: Any) -> dict[str, Any]:
@@ -324,13 +274,15 @@ async def test_an_answer_that_makes_no_sense_is_none(api: Api, change: dict[str,
 
 
 async def test_a_bind_that_was_under_way_when_the_server_was_killed_fails_after_the_restart(
-    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+    tmp_path: Path, database_url: str, etcd_server: EtcdServer, etcd_prefix: str
 ) -> None:
     path = "/proton/net-l3vpn/v1.0/ports"
-    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=60.0) as api:
+    site = (tmp_path, etcd_server.url, etcd_prefix)
+    async with serving(*site, bind_timeout=60.0, database_url=database_url) as api:
+        api.hurry = True
         created = await api.create(path, **port())
         waiting = asyncio.create_task(api.put(f"{path}/{created['id']}", **BIND))
         await eventually(api, f"{path}/{created['id']}", host_id="compute-1")
         waiting.cancel()
-    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=0.5) as api:
+    async with serving(*site, bind_timeout=0.5, database_url=database_url) as api:
         await eventually(api, f"{path}/{created['id']}", vif_type="binding_failed", status="DOWN")

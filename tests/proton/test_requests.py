@@ -13,6 +13,12 @@ from servers.etcd import EtcdServer
 VPN = {"tenant_id": TENANT, "name": "TestVPN"}
 
 
+@pytest.fixture
+def api(api_on_sqlite: Api) -> Api:
+    """What is wrong with a request is found before any database is asked."""
+    return api_on_sqlite
+
+
 async def test_the_documents_lead_from_the_root_to_every_collection(api: Api) -> None:
     root = await api.get("/")
     assert {"name", "description", "default_version", "versions"} == set(root)
@@ -146,7 +152,7 @@ async def test_health_says_what_is_served_and_how_the_parts_are(api: Api) -> Non
     async with asyncio.timeout(10):
         while (report := await api.get("/healthcheck"))["status"] != "ok":
             await asyncio.sleep(0.05)
-    assert set(report["checks"]) == {"database", "etcd", "models", "relay", "answers"}
+    assert set(report["checks"]) == {"database", "etcd", "models", "relay", "resync", "answers"}
     assert set(report["checks"]["models"]["served"]) == {"net-l3vpn", "ietf-sfc", "test"}
 
 

@@ -97,6 +97,28 @@ class ServerMetrics:
         self.relay_terms = Followed(
             counter("gluon_relay_terms_total", "How often this server was elected to run the relay.")
         )
+        self.relay_fenced = Followed(
+            counter(
+                "gluon_relay_fenced_total",
+                "Transactions that etcd refused because another relay leads, or a late one came first.",
+            )
+        )
+        self.relay_overtaken = Followed(
+            counter(
+                "gluon_relay_overtaken_total",
+                "Changes of a resync that were dropped, since their key had been written meanwhile.",
+            )
+        )
+        self.resyncs = Followed(
+            counter("gluon_resyncs_total", "Resyncs that this server did by itself: done, failed.", "result")
+        )
+        self.resync_repaired = Followed(
+            counter("gluon_resync_repaired_keys_total", "Keys that those resyncs put right in etcd.")
+        )
+        self.resync_left = gauge(
+            "gluon_resync_left_keys",
+            "Keys that a resync under way has still to look at; 0 when there is none.",
+        )
         self.answers = Followed(
             counter(
                 "gluon_bind_answers_total",
@@ -122,6 +144,23 @@ class ServerMetrics:
                 "Commits whose connection broke, and whose outcome was looked up.",
             )
         )
+        self.watchers = gauge(
+            "gluon_watchers", "Streams of changes (?watch) that are open now.", across="livesum"
+        )
+        self.feeds = gauge(
+            "gluon_feeds", "Collections that are followed in etcd for watchers now.", across="livesum"
+        )
+        self.watches = Followed(
+            counter(
+                "gluon_watches_total",
+                "Streams by what became of them: opened, refused (one too many), dropped (its reader was too "
+                "slow), too_old (told to list again).",
+                "result",
+            )
+        )
+        self.watch_events = Followed(
+            counter("gluon_watch_events_total", "Events that watchers were sent, those of snapshots too.")
+        )
         self._models = gauge("gluon_model_info", "1 for each served model.", "service", "version", "digest")
         self._digests: set[tuple[str, str, str]] = set()
 
@@ -145,7 +184,7 @@ class ServerMetrics:
             # Servers' clocks differ, and the row may be another server's.
             self._lag.observe(max(0.0, now - written_at))
 
-    def bind_ended(self, result: str, seconds: float) -> None:
+    def bind_ended(self, bind_id: str, result: str, seconds: float) -> None:
         """A wait for a bind's answer is over."""
         self._binds[(result,)].observe(seconds)
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from gluon.proton.answers import AnswerWatcher
 from gluon.proton.bind_waits import BindWaits
+from gluon.proton.feeds import Feeds
 from gluon.proton.metrics import ServerMetrics
 from gluon.proton.registry import Registry
 from gluon.proton.relay import Relay
+from gluon.proton.resync_keeper import ResyncKeeper
 from gluon.store.database import Database, DatabaseError
 from gluon.store.networked import NetworkedDatabase
 from gluon.store.outbox import Outbox, OutboxState
@@ -32,8 +34,10 @@ class Parts:
     database: Database
     outbox: Outbox
     relay: Relay
+    resync: ResyncKeeper
     answers: AnswerWatcher
     waits: BindWaits
+    feeds: Feeds
     registry: Callable[[], Registry]
 
 
@@ -83,6 +87,13 @@ class Sampling:
         metrics.relay_failures.show(relay.counters.failures)
         metrics.relay_set_aside.show(relay.counters.set_aside)
         metrics.relay_terms.show(relay.terms)
+        metrics.relay_fenced.show(relay.counters.fenced)
+        metrics.relay_overtaken.show(relay.counters.overtaken)
+        resync = parts.resync.counters
+        metrics.resyncs.show(resync.runs, "done")
+        metrics.resyncs.show(resync.failures, "failed")
+        metrics.resync_repaired.show(resync.repaired)
+        metrics.resync_left.set(max(0, resync.total - resync.done))
         metrics.answers.show(answers.counters.taken, "taken")
         metrics.answers.show(answers.counters.stale, "stale")
         metrics.answers.show(answers.counters.malformed, "malformed")
@@ -93,5 +104,13 @@ class Sampling:
             metrics.contentions.show(counters.contentions)
             metrics.connections_lost.show(counters.connections_lost)
             metrics.looked_up.show(counters.outcomes_looked_up)
+        watches = parts.feeds.counters
+        metrics.watchers.set(watches.watchers)
+        metrics.feeds.set(watches.feeds)
+        metrics.watches.show(watches.opened, "opened")
+        metrics.watches.show(watches.refused, "refused")
+        metrics.watches.show(watches.dropped, "dropped")
+        metrics.watches.show(watches.too_old, "too_old")
+        metrics.watch_events.show(watches.events)
         metrics.show_models(parts.registry().digests())
         metrics.catalogue.sample()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
-from typing import Any
 
 from oslo_config import cfg
 
 from gluon.etcd.acceptance import refuse_unsafe_version
-from gluon.etcd.client import EtcdError
 from gluon.etcd.keys import Keys
-from gluon.etcd.version import parse_version, version_problem
 from gluon.model.catalog import load_catalog
 from gluon.proton.answer import Answer
 from gluon.proton.answers import AnswerWatcher, WaitingBind
@@ -25,6 +22,7 @@ from gluon.proton.feeds import Feeds
 from gluon.proton.health import Health
 from gluon.proton.hosting import Hosted, Hosting
 from gluon.proton.identity import AuthStrategy, NoAuth
+from gluon.proton.metrics import ServerMetrics
 from gluon.proton.open_binds import OpenBinds
 from gluon.proton.operations import Operations
 from gluon.proton.options import Settings
@@ -33,8 +31,13 @@ from gluon.proton.presence import Presence
 from gluon.proton.reads import Reads
 from gluon.proton.registry import HostedObject, Registry
 from gluon.proton.relay import Relay
+from gluon.proton.resync import Resync
+from gluon.proton.resync_keeper import ResyncKeeper
+from gluon.proton.sampling import Parts, Sampling
+from gluon.proton.vital_signs import VitalSigns
 from gluon.proton.web.app import AsgiApp, make_app
-from gluon.store.database import DatabaseError, Transaction, open_database
+from gluon.store.database import Transaction, open_database
+from gluon.store.etcd_memory import EtcdMemory
 from gluon.store.outbox import Outbox
 from gluon.store.paging import Row
 
@@ -42,9 +45,6 @@ _log = logging.getLogger(__name__)
 
 _HEAD_START = 0.5
 """Seconds that the server whose request waits for an answer has to take it, before others look after it."""
-
-_ETCD_PATIENCE = 1.0
-"""Seconds that a health report waits for etcd."""
 
 
 class ProtonServer:
@@ -63,11 +63,37 @@ class ProtonServer:
         self._outbox = outbox = Outbox(self._database.dialect)
         documents = EtcdDocuments(self._keys, self.public_url)
         self._hosting = Hosting(conf, self._database, outbox, self._keys)
-        waits = BindWaits()
+        self._metrics = metrics = ServerMetrics()
+        metrics.etcd.follow(self._etcd)
+        waits = BindWaits(metrics.bind_ended)
         audit = AuditLog(enabled=settings.audit.enabled)
-        self._operations = Operations(self._database, Door(self._database, outbox, documents, audit), audit)
+        door = Door(self._database, outbox, documents, audit, metrics.written)
+        self._operations = Operations(self._database, door, audit)
         self._binder = Binder(self._operations, waits, settings.bind_timeout)
-        self._relay = Relay(self._database, outbox, self._etcd, self._keys)
+        memory = EtcdMemory(self._database.dialect)
+        self._relay = Relay(
+            self._database,
+            outbox,
+            self._etcd,
+            self._keys,
+            memory=memory,
+            on_history_lost=self._history_lost,
+            on_batch=metrics.relayed,
+        )
+        self._resync = ResyncKeeper(
+            self._database,
+            outbox,
+            memory,
+            Resync(
+                self._database,
+                outbox,
+                self._etcd,
+                self._keys,
+                self.public_url,
+                own_url_counts=settings.public_url is not None,
+            ),
+            lambda: self._relay.is_leader,
+        )
         self._answers = AnswerWatcher(
             self._etcd,
             self._keys,
@@ -83,6 +109,14 @@ class ProtonServer:
             self._binder, self._pending_binds, self._presence.longest_bind_timeout, settings.bind_timeout
         )
         self.feeds = Feeds(self._etcd, settings.max_watchers)
+        self._sampling = Sampling(
+            metrics,
+            Parts(
+                *(self._database, outbox, self._relay, self._resync, self._answers, waits),
+                *(self.feeds, self._registry),
+            ),
+        )
+        signs = VitalSigns(self._database, outbox, self._etcd, lambda: self._hosted, lambda: self._stopping)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.broken = asyncio.Event()
@@ -97,13 +131,17 @@ class ProtonServer:
             feeds=self.feeds,
             health=Health(
                 {
-                    "database": self._database_health,
-                    "etcd": self._etcd_health,
-                    "models": self._models_health,
+                    "database": signs.database,
+                    "etcd": signs.etcd,
+                    "models": signs.models,
                     "relay": self._relay.health,
+                    "resync": self._resync.health,
                     "answers": self._answers.health,
-                }
+                },
+                signs.conditions(),
             ),
+            metrics=metrics,
+            sampling=self._sampling,
             etcd=self._etcd,
             keys=self._keys,
         )
@@ -119,7 +157,14 @@ class ProtonServer:
         catalog = load_catalog(self._settings.models_dir)
         self._hosted = await self._hosting.host(catalog, self._settings.services)
         self._presence.publish(self._registry().digests())
-        for part in (self._answers, self._relay, self._presence, self._open_binds):
+        for part in (
+            self._answers,
+            self._relay,
+            self._resync,
+            self._presence,
+            self._open_binds,
+            self._sampling,
+        ):
             task = asyncio.create_task(part.run(), name=type(part).__name__)
             task.add_done_callback(self._part_ended)
             self._tasks.append(task)
@@ -127,13 +172,23 @@ class ProtonServer:
     async def stop(self) -> None:
         """Stop everything; the relay hands over at once, and what it had not sent stays in the outbox."""
         self._stopping = True
-        for part in (self._open_binds, self._presence, self._relay, self._answers):
+        for part in (
+            self._sampling,
+            self._open_binds,
+            self._presence,
+            self._resync,
+            self._relay,
+            self._answers,
+        ):
             part.stop()
+        await self.feeds.stop()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self.feeds.stop()
         await self._database.close()
         await self._etcd.close()
+
+    async def _history_lost(self) -> None:
+        await self._resync.history_lost()
 
     def _part_ended(self, task: asyncio.Task[None]) -> None:
         if self._stopping:
@@ -180,34 +235,3 @@ class ProtonServer:
             ]
 
         return await self._database.read(work)
-
-    async def _database_health(self) -> dict[str, Any]:
-        try:
-            await self._database.read(self._outbox.depth)
-        except DatabaseError as error:
-            return {"status": "failing", "reason": str(error)}
-        return {"status": "ok"}
-
-    async def _etcd_health(self) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(_ETCD_PATIENCE):
-                status = await self._etcd.status()
-        except (EtcdError, TimeoutError) as error:
-            reason = str(error) or f"it doesn't answer within {_ETCD_PATIENCE} s"
-            return {"status": "degraded", "reason": f"writes are queued, binds fail: {reason}"}
-        report: dict[str, Any] = {"status": "ok", "version": status.version, "alarms": list(status.alarms)}
-        problem = version_problem(parse_version(status.version))
-        if problem is not None:
-            report |= {"status": "degraded", "reason": problem}
-        elif status.alarms:
-            report |= {"status": "degraded", "reason": f"etcd raises {', '.join(status.alarms)}"}
-        return report
-
-    async def _models_health(self) -> dict[str, Any]:
-        report: dict[str, Any] = {
-            "status": "degraded" if self._hosted.problems else "ok",
-            "served": self._registry().digests(),
-        }
-        if self._hosted.problems:
-            report["problems"] = self._hosted.problems
-        return report

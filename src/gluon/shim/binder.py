@@ -156,6 +156,11 @@ class PortBinder:
             return entry
         return await self._bind_and_answer(port, stored, bind, entry)
 
+    @property
+    def claims(self) -> int:
+        """How many ports we have claimed."""
+        return len(self._leases)
+
     def forget(self, port_key: str) -> None:
         """The port is gone."""
         self._forget(port_key)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import time
+from collections.abc import Callable
 from typing import Any
 
 from gluon.shim.backend import Backend
@@ -19,10 +21,22 @@ class Overdue(Exception):
         self.finished = finished
 
 
+CallbackObserver = Callable[[str, tuple[Any, ...], float, Exception | None], None]
+"""Told of each callback that is over: its name, its arguments, the seconds that it took, what it raised."""
+
+
+def _ignored(name: str, arguments: tuple[Any, ...], seconds: float, error: Exception | None) -> None:
+    """Nobody observes."""
+
+
 class Callbacks:
     """The callbacks of one backend. `timeout`: seconds that one may take; `parallel`: how many threads."""
 
-    def __init__(self, backend: Any, *, timeout: float, parallel: int) -> None:
+    def __init__(
+        self, backend: Any, *, timeout: float, parallel: int, observe: CallbackObserver = _ignored
+    ) -> None:
+        """`observe` must not raise."""
+        self._observe = observe
         self._backend = backend
         self._timeout = timeout
         self._threads = CallbackThreads(parallel, f"{type(backend).__name__}-callback")
@@ -46,6 +60,20 @@ class Callbacks:
         """
         if not self.has(name):
             return None
+        began = time.perf_counter()
+        try:
+            result = await self._call(name, arguments)
+        except Exception as error:
+            self._observe(name, arguments, time.perf_counter() - began, error)
+            raise
+        self._observe(name, arguments, time.perf_counter() - began, None)
+        return result
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.close()
+
+    async def _call(self, name: str, arguments: tuple[Any, ...]) -> Any:
         function = getattr(self._backend, name)
         if inspect.iscoroutinefunction(function):
             return await self._in_time(name, asyncio.ensure_future(_cancellable(function(*arguments))))
@@ -54,10 +82,6 @@ class Callbacks:
         if inspect.isawaitable(result):
             return await self._in_time(name, asyncio.ensure_future(_cancellable(result)))
         return result
-
-    def close(self) -> None:
-        """Let go of the threads."""
-        self._threads.close()
 
     async def _in_time(self, name: str, call: asyncio.Future[Any], *, in_thread: bool = False) -> Any:
         try:

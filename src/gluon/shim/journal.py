@@ -107,6 +107,8 @@ class Journal:
         self._controller = controller
         self._writes = writes
         self._entries: dict[str, dict[str, Entry]] = {}
+        self.states = dict.fromkeys(State, 0)
+        """How many objects are in which state."""
 
     def get(self, object_id: ObjectId) -> Entry | None:
         """The entry of an object, if there is one."""
@@ -149,10 +151,12 @@ class Journal:
     def remember(self, object_id: ObjectId, entry: Entry | None) -> None:
         """The entry has been written (None: deleted) in a transaction."""
         entries = self._entries.setdefault(object_id.object_name, {})
-        if entry is None:
-            entries.pop(object_id.key, None)
-        else:
+        before = entries.pop(object_id.key, None)
+        if before is not None:
+            self.states[before.state] -= 1
+        if entry is not None:
             entries[object_id.key] = entry
+            self.states[entry.state] += 1
 
     def operation(self, object_id: ObjectId, entry: Entry | None) -> Op:
         """What writes an entry (None: deletes it), for a transaction of others."""

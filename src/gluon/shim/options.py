@@ -64,6 +64,12 @@ SHIM_OPTIONS = [
         max=3600,
         help="Seconds after which a shim server that died counts as gone: its name and claims are free then.",
     ),
+    cfg.PortOpt(
+        "metrics_port",
+        default=0,
+        help="TCP port that answers Prometheus (GET /metrics), to anybody who reaches it; 0: none.",
+    ),
+    cfg.HostAddressOpt("metrics_host", default="127.0.0.1", help="Address to listen on for that."),
     cfg.StrOpt(
         "log_level",
         default="INFO",

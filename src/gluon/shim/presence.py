@@ -81,9 +81,14 @@ class Presence:
         """Have `run` give the name back and return."""
         self._keeper.stop()
 
+    @property
+    def losses(self) -> int:
+        """How often the lease was lost."""
+        return self._keeper.counters.losses
+
     async def lease(self) -> int:
         """The lease to put claims with, as soon as the name is ours."""
-        while not self._is_held():
+        while not self.is_held:
             self._held.clear()
             await self._held.wait()
         return self._announced_with
@@ -96,13 +101,15 @@ class Presence:
     async def say(self, says: Mapping[str, Any]) -> None:
         """Tell others what this shim does; again whenever the name has to be taken anew."""
         self._says = says
-        if self._is_held():
+        if self.is_held:
             guard = await self.guard()
             with contextlib.suppress(EtcdError):
                 # If that fails, the lease is on its way out, and the name is taken anew with these words.
                 await self._etcd.transact([guard], [self._put(self._announced_with)])
 
-    def _is_held(self) -> bool:
+    @property
+    def is_held(self) -> bool:
+        """Whether the name is ours now."""
         return self._announced_with != 0 and self._announced_with == self._keeper.id
 
     def _put(self, lease: int) -> Op:

@@ -22,12 +22,14 @@ from gluon.etcd.mirror import Change, Mirror
 from gluon.model.catalog import version_order
 from gluon.model.model import Model
 from gluon.model.resolution import model_from_document
-from gluon.shim.errors import UnusableEtcd
+from gluon.shim.errors import BadConfiguration, UnusableEtcd
 from gluon.shim.extensions import Extensions
+from gluon.shim.metrics import ShimMetrics
 from gluon.shim.presence import Presence
 from gluon.shim.service import ServiceShim
 from gluon.shim.settings import ShimSettings
 from gluon.shim.writes import Writes
+from gluon.telemetry.listener import Listener
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +47,9 @@ class ShimServer:
         )
         self._writes = Writes(self._etcd, self._presence.guard)
         self._models = Mirror(self._etcd, self._keys.models(), self._models_changed)
+        self._metrics = ShimMetrics()
+        self._metrics.etcd.follow(self._etcd)
+        self._metrics.catalogue.call(self._show)
         self._changed = asyncio.Event()
         self._served: dict[str, tuple[Model, asyncio.Task[None]]] = {}
         self._shims: dict[str, ServiceShim] = {}
@@ -55,7 +60,15 @@ class ShimServer:
         return self._shims.get(name)
 
     async def run(self) -> None:
-        """Serve until `stop`. Raises NameTaken, and UnusableEtcd."""
+        """Serve until `stop`. Raises NameTaken, UnusableEtcd, and BadConfiguration for a port that is taken."""
+        listener = self._listen()
+        try:
+            await self._serve_all()
+        finally:
+            if listener is not None:
+                await asyncio.to_thread(listener.stop)
+
+    async def _serve_all(self) -> None:
         _log.info("shim server %s, etcd at %s", self._settings.name, self._etcd.endpoint)
         try:
             known = await self._etcd_is_usable()
@@ -87,6 +100,21 @@ class ShimServer:
     def stop(self) -> None:
         """Have `run` return, after the callbacks under way, or after some seconds."""
         self._stop.set()
+
+    def _listen(self) -> Listener | None:
+        settings = self._settings
+        if not settings.metrics_port:
+            return None
+        listener = Listener(self._metrics.catalogue, settings.metrics_host, settings.metrics_port)
+        try:
+            port = listener.start()
+        except OSError as error:
+            raise BadConfiguration(
+                f"[shim] metrics_port: can't listen on {settings.metrics_host} port {settings.metrics_port}: "
+                f"{error.strerror or error}"
+            ) from error
+        _log.info("metrics on %s port %d", settings.metrics_host, port)
+        return listener
 
     async def _work(self, *, etcd_is_known: bool) -> None:
         # Nothing is touched before it is sure that nobody else does so by our name.
@@ -154,7 +182,7 @@ class ShimServer:
                 api_model = self._extensions.api_model(model)
                 shim = ServiceShim(
                     *(self._settings, self._etcd, self._keys, self._presence, self._writes),
-                    *(api_model, backend),
+                    *(api_model, backend, self._metrics),
                 )
                 await self._run(shim)
                 return
@@ -178,6 +206,19 @@ class ShimServer:
             for task in (running, started):
                 task.cancel()
             await asyncio.wait((running, started))
+
+    def _show(self) -> None:
+        """Have the metrics show how all is now; called by the thread that answers for them."""
+        metrics = self._metrics
+        metrics.name_held.set(self._presence.is_held)
+        metrics.lease_losses.show(self._presence.losses)
+        metrics.etcd.look_at(self._models, "models")
+        for service in tuple(self._served):
+            shim = self._shims.get(service)
+            if shim is None:
+                metrics.serving.labels(service).set(0)
+            else:
+                shim.show()
 
     def _name_held(self) -> None:
         for shim in self._shims.values():

@@ -26,6 +26,7 @@ from gluon.shim.callbacks import Callbacks
 from gluon.shim.claims import Claims
 from gluon.shim.inventory import Inventory
 from gluon.shim.journal import Journal
+from gluon.shim.metrics import ShimMetrics
 from gluon.shim.models.generic import GenericApiModel
 from gluon.shim.objects import DesiredState, Objects
 from gluon.shim.presence import Presence
@@ -60,6 +61,7 @@ class ServiceShim:
         writes: Writes,
         api_model: GenericApiModel,
         backend: Any,
+        metrics: ShimMetrics,
     ) -> None:
         service = api_model.model.service
         self.service = service
@@ -72,7 +74,13 @@ class ServiceShim:
         self._parallel = settings.parallel
         self._etcd = etcd
         self._keys = keys
-        self._callbacks = Callbacks(backend, timeout=settings.callback_timeout, parallel=settings.parallel)
+        self._metrics = metrics
+        self._callbacks = Callbacks(
+            backend,
+            timeout=settings.callback_timeout,
+            parallel=settings.parallel,
+            observe=self._called,
+        )
         self._mirror = Mirror(etcd, keys.objects(service), self._changed, keep_values=False)
         self._claims = Claims(etcd, keys, service, settings.name, self._released)
         self._binder = PortBinder(
@@ -104,6 +112,18 @@ class ServiceShim:
             async with asyncio.timeout(_LAST_WORK):
                 await self.queue.idle()
         self._stop.set()
+
+    def show(self) -> None:
+        """Have the metrics show how the service does now."""
+        metrics, service = self._metrics, self.service
+        metrics.serving.labels(service).set(self.started.is_set())
+        metrics.show_queue(service, self.queue.depths)
+        metrics.show_states(service, self.journal.states)
+        metrics.retries.show(self.queue.retries, service)
+        metrics.claims.labels(service).set(self._binder.claims)
+        metrics.stored.labels(service).set(len(self.inventory.live))
+        metrics.etcd.look_at(self._mirror, "objects", service)
+        metrics.etcd.look_at(self._claims.mirror, "claims", service)
 
     def claim_again(self) -> None:
         """The lease that our claims were under is lost: take them anew."""
@@ -214,6 +234,9 @@ class ServiceShim:
             object_id = ObjectId(port.name, port_key)
             if self.inventory.live.get(object_id) is not None:
                 self.queue.add(object_id)
+
+    def _called(self, name: str, arguments: tuple[Any, ...], seconds: float, error: Exception | None) -> None:
+        self._metrics.called(self.service, name, seconds, error)
 
     def _histories_lost(self) -> int:
         return self._etcd.history.losses + self._mirror.counters.histories_lost

@@ -31,6 +31,9 @@ class ShimSettings:
     callback_timeout: float = 30.0
     parallel: int = 128
     lease_ttl: int = 10
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    """0: metrics are shown to nobody."""
     log: LogSettings = field(default_factory=LogSettings)
 
     def serves_host(self, host: str) -> bool:
@@ -81,6 +84,8 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
         callback_timeout=conf.shim.callback_timeout,
         parallel=conf.shim.parallel,
         lease_ttl=conf.shim.lease_ttl,
+        metrics_host=conf.shim.metrics_host,
+        metrics_port=conf.shim.metrics_port,
         log=log_settings(conf.log.format, conf.log.level or conf.shim.log_level),
     )
 

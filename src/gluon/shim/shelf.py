@@ -65,7 +65,7 @@ class Shelf:
         self._index: dict[Term, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
-        return sum(len(objects) for objects in self._objects.values())
+        return sum(map(len, tuple(self._objects.values())))
 
     def get(self, object_id: ObjectId) -> Stored | None:
         """An object, if it is here."""

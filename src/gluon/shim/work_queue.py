@@ -43,6 +43,18 @@ class WorkQueue(Generic[Key]):
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self.retries = 0
+        """How often an attempt had failed."""
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """How many keys are in which part of their life."""
+        return {
+            "ready": len(self._ready),
+            "running": len(self._running),
+            "waiting": len(self._waiting),
+            "parked": len(self._parked),
+        }
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._running) + len(self._waiting) + len(self._parked)
@@ -68,6 +80,7 @@ class WorkQueue(Generic[Key]):
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
+        self.retries += 1
         if delay is None:
             # The exponent is kept small: 2.0 ** 2000 would overflow.
             delay = min(FIRST_DELAY * 2.0 ** min(failures, 20), LAST_DELAY) * random.uniform(0.5, 1.0)

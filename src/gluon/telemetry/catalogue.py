@@ -7,11 +7,11 @@ whichever is asked: then the values live in files that the workers share (see `w
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -81,16 +81,19 @@ class Catalogue:
         for sample in self._samples:
             sample()
 
+    def collect(self) -> Iterable[Metric]:
+        """The metrics of this process as they were sampled last, with those of the operating system."""
+        yield from self._registry.collect()
+        yield from ProcessCollector(registry=None).collect()
+
     def text(self) -> bytes:
-        """The metrics as they were sampled last, with those of the operating system."""
-        processes = CollectorRegistry()
+        """The same as text; where workers share their metrics, of all of them together."""
         if self._directory is None:
-            ProcessCollector(registry=processes)
-            return generate_latest(self._registry) + generate_latest(processes)
+            return generate_latest(self)
         shared = CollectorRegistry()
         MultiProcessCollector(shared, str(self._directory))  # type: ignore[no-untyped-call]
-        processes.register(WorkerProcesses(self._directory))
-        return generate_latest(shared) + generate_latest(processes)
+        shared.register(WorkerProcesses(self._directory))
+        return generate_latest(shared)
 
     def _describe(self, name: str, kind: str, labels: tuple[str, ...], meaning: str) -> None:
         self.described.append(Described(name, kind, labels, meaning))

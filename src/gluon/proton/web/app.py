@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-import msgspec
-from falcon.asgi import App, Request, Response
+from falcon.asgi import App
 
 from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
@@ -15,13 +14,17 @@ from gluon.proton.binder import Binder
 from gluon.proton.feeds import Feeds
 from gluon.proton.health import Health
 from gluon.proton.identity import AuthStrategy
+from gluon.proton.metrics import ServerMetrics
 from gluon.proton.options import Settings
 from gluon.proton.reads import Reads
+from gluon.proton.sampling import Sampling
 from gluon.proton.web import problems
 from gluon.proton.web.connection import RequestCutShort, whole_or_refused
+from gluon.proton.web.health import HealthCheck, Liveness, Readiness
+from gluon.proton.web.metrics import MeasuredRequests, Metrics
 from gluon.proton.web.objects import Collection, Item
 from gluon.proton.web.places import CurrentRegistry
-from gluon.proton.web.requests import QueryString, RequestContext
+from gluon.proton.web.requests import OPEN_PATHS, RequestContext
 from gluon.proton.web.status import ObjectStatus
 from gluon.proton.web.versions import Docs, OpenApi, Root, Services, Version, Versions
 from gluon.proton.web.watch import HEAD, Watches
@@ -39,11 +42,15 @@ def make_app(
     binder: Binder,
     feeds: Feeds,
     health: Health,
+    metrics: ServerMetrics,
+    sampling: Sampling,
     etcd: Etcd,
     keys: Keys,
 ) -> AsgiApp:
     """The application, over the parts of a server; links start with `public_url`, or as the request came."""
-    app: App[Any, Any] = App(middleware=[RequestContext(auth, public_url)])
+    open_paths = OPEN_PATHS | ({"/metrics"} if settings.metrics_public else set())
+    context = RequestContext(auth, public_url, open_paths)
+    app: App[Any, Any] = App(middleware=[MeasuredRequests(metrics), context])
     app.req_options.strip_url_path_trailing_slash = True
     problems.install(app)
     collection = Collection(registry, reads, binder, Watches(reads, feeds, keys), settings)
@@ -51,7 +58,10 @@ def make_app(
     status = ObjectStatus(registry, reads, etcd, keys)
     version = "/proton/{service}/{version}"
     app.add_route("/", Root())
-    app.add_route("/healthcheck", HealthCheck(health))
+    app.add_route("/healthcheck", HealthCheck(health, auth))
+    app.add_route("/healthcheck/ready", Readiness(health))
+    app.add_route("/healthcheck/live", Liveness())
+    app.add_route("/metrics", Metrics(sampling, settings.metrics_public))
     app.add_route("/proton", Services(registry))
     app.add_route("/proton/{service}", Versions(registry))
     app.add_route(version, Version(registry))
@@ -64,21 +74,6 @@ def make_app(
     app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}", item)
     app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}/status", status)
     return _with_raw_paths(app)
-
-
-class HealthCheck:
-    """`GET /healthcheck`: how the server is, with reasons; 503 when it can't serve."""
-
-    def __init__(self, health: Health) -> None:
-        self._health = health
-
-    async def on_get(self, req: Request, resp: Response) -> None:
-        """The report."""
-        QueryString.of(req).allow()
-        report = await self._health.report()
-        resp.status = 200 if report["status"] != "failing" else 503
-        resp.content_type = "application/json"
-        resp.data = msgspec.json.encode(report)
 
 
 def _with_raw_paths(app: AsgiApp) -> AsgiApp:

@@ -18,7 +18,7 @@ from gluon.proton.identity import AuthStrategy
 from gluon.proton.listing import QueryPairs
 from gluon.proton.operations import Precondition
 
-OPEN_PATHS = frozenset({"/healthcheck"})
+OPEN_PATHS = frozenset({"/healthcheck", "/healthcheck/ready", "/healthcheck/live"})
 """Paths that anyone may ask for: a load balancer has no credentials."""
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(:(?P<port>[0-9]{0,5}))?")
@@ -29,8 +29,12 @@ _FLAGS = {"true": True, "1": True, "": True, "false": False, "0": False}
 class RequestContext:
     """Gives each request its id, its caller, and the URL that links start with."""
 
-    def __init__(self, auth: AuthStrategy, public_url: str | None) -> None:
+    def __init__(
+        self, auth: AuthStrategy, public_url: str | None, open_paths: frozenset[str] = OPEN_PATHS
+    ) -> None:
+        """`open_paths` are answered to anybody; their handlers find no identity."""
         self._auth = auth
+        self._open_paths = open_paths
         self._public_url = public_url
 
     async def process_request(self, req: Request, resp: Response) -> None:
@@ -38,7 +42,7 @@ class RequestContext:
         req.context.request_id = begin_request(map(req.get_header, ACCEPTED_HEADERS))
         resp.set_header(HEADER, req.context.request_id)
         req.context.base_url = self._public_url or _called(req)
-        if req.path not in OPEN_PATHS:
+        if req.path not in self._open_paths:
             req.context.identity = await self._auth.identify(req.headers)
 
 
