@@ -54,7 +54,7 @@ async def opened(settings: Settings, *, with_database: bool = True) -> AsyncIter
         etcd = settings.etcd.connect()
     except ValueError as error:
         raise CommandFailed(str(error)) from error
-    database = open_database(settings.database_url, guest=True)
+    database = open_database(settings.database_url, options=settings.database, guest=True)
     try:
         if with_database:
             await database.start()
