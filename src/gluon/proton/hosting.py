@@ -28,7 +28,7 @@ from gluon.store.database import Database, Transaction
 from gluon.store.identities import Identities
 from gluon.store.outbox import Outbox
 from gluon.store.port_repository import repositories
-from gluon.store.schema import Schema
+from gluon.store.schema import ModelDiffers, Schema
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,8 @@ class Hosting:
             model = self._model_to_serve(service, catalog, stored, problems)
             if model is not None and service not in unreadable:
                 try:
-                    protons[service] = {model.version_id: await self._proton(model)}
+                    proton = await self._proton(model, problems)
+                    protons[service] = {proton.model.version_id: proton}
                 except Exception as error:  # noqa: BLE001 - one service must not keep the others from starting
                     _log.exception("service %s can't be served", service)
                     problems.append(f"can't be served: {error}")
@@ -118,14 +119,18 @@ class Hosting:
         if from_database is None:
             return from_file
         if from_file is not None and from_file.digest != from_database.digest:
-            problems.append(
-                f"the file has version {from_file.version} ({from_file.digest[:12]}); served is version "
-                f"{from_database.version} ({from_database.digest[:12]}), which the database was made for"
-            )
+            problems.append(_differs(from_file, from_database))
         return from_database
 
-    async def _proton(self, model: Model) -> Proton:
-        schema = await self._schema.install(model, self._publish)
+    async def _proton(self, model: Model, problems: list[str]) -> Proton:
+        try:
+            schema = await self._schema.install(model, self._publish)
+        except ModelDiffers:
+            # Since we looked, another server has made the tables, for a file of its own.
+            stored, _ = await self._stored_models()
+            problems.append(_differs(model, stored[model.service]))
+            model = stored[model.service]
+            schema = await self._schema.install(model, self._publish)
         dialect = self._database.dialect
         objects = {
             name: HostedObject(model, repository.object, repository, ObjectValidator(repository.object))
@@ -143,3 +148,10 @@ class Hosting:
         """Tell the shims of a model, in the transaction that makes its tables."""
         value = model_value(model.service, model.version, model.digest, model.document)
         await self._outbox.add(tx, [(self._keys.model(model.service, model.version), value)])
+
+
+def _differs(from_file: Model, from_database: Model) -> str:
+    return (
+        f"the file has version {from_file.version} ({from_file.digest[:12]}); served is version "
+        f"{from_database.version} ({from_database.digest[:12]}), which the database was made for"
+    )

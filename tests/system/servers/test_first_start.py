@@ -1,0 +1,40 @@
+"""Servers that start at the same time on a database that nobody has used yet."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from system.faults.eventually import eventually
+from system.faults.stack import SERVICE, port
+from system.servers.cluster import Cluster, Shared, Wish, cluster
+
+MODELS = Path(__file__).parents[3] / "src/gluon/models"
+
+
+async def digests(site: Cluster, servers: int) -> set[str]:
+    async def check() -> set[str]:
+        found = await site.present()
+        assert len(found) == servers
+        return {str(sorted(entry["models"][SERVICE].items())) for entry in found}
+
+    return await eventually(check)
+
+
+async def test_all_of_them_serve_the_same_models(shared: Shared) -> None:
+    async with cluster(shared, Wish(api={"service_list": ""}), Wish(workers=2), Wish()) as site:
+        assert len(await digests(site, 4)) == 1
+        for server in site.servers:
+            created = await server.request("POST", "ports", 201, port("one"))
+            await site.in_etcd(created["id"])
+
+
+async def test_servers_with_different_files_serve_what_the_database_got_first(shared: Shared) -> None:
+    other = shared.folder / "models"
+    shutil.copytree(MODELS / SERVICE, other / SERVICE)
+    file = other / SERVICE / "api.yaml"
+    file.write_text(file.read_text().replace('name: "Gluon"', 'name: "Somebody else"'))
+    async with cluster(shared, Wish(), Wish(api={"models_dir": other})) as site:
+        assert len(await digests(site, 2)) == 1
+        problems = [(await server.health())["checks"]["models"].get("problems") for server in site.servers]
+        assert sum(problem is not None for problem in problems) == 1, problems
