@@ -71,6 +71,7 @@ def _serve_alone(conf: cfg.ConfigOpts, settings: Settings, listening: socket.soc
 def _supervise(settings: Settings, listening: socket.socket, arguments: Sequence[str]) -> None:
     from gluon.proton.crowd import Crowd
     from gluon.proton.workers import CannotWork, Place, Workers
+    from gluon.telemetry.worker_files import WorkerFiles
 
     crowd_fd = Crowd.create(settings.workers)
 
@@ -78,7 +79,7 @@ def _supervise(settings: Settings, listening: socket.socket, arguments: Sequence
         place = Place(os.getpid(), number, settings.workers, listening.fileno(), crowd_fd, report)
         return place.command(arguments)
 
-    async def run() -> None:
+    async def run(metrics: WorkerFiles) -> None:
         workers = Workers(
             settings.workers,
             command,
@@ -86,13 +87,16 @@ def _supervise(settings: Settings, listening: socket.socket, arguments: Sequence
             grace=settings.bind_timeout + _STOPPING,
             close=listening.close,
             left=Crowd(crowd_fd, settings.workers).leave,
+            environment=metrics.environment(),
+            died=metrics.died,
         )
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, workers.stop)
         await workers.run()
 
     try:
-        asyncio.run(run())
+        with WorkerFiles() as metrics:
+            asyncio.run(run(metrics))
     except CannotWork as error:
         _fail(str(error))
 

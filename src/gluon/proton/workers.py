@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -70,7 +70,13 @@ class CannotWork(Exception):
 class Worker:
     """One worker process. Make it inside an event loop; `exited` is its return code once it is gone."""
 
-    def __init__(self, number: int, command: WorkerCommand, inherited: Sequence[int]) -> None:
+    def __init__(
+        self,
+        number: int,
+        command: WorkerCommand,
+        inherited: Sequence[int],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.is_ready = asyncio.Event()
         self.reason: str | None = None
         """Why it can't serve, in its own words."""
@@ -78,7 +84,10 @@ class Worker:
         os.set_blocking(self._report, False)
         try:
             self._process = subprocess.Popen(
-                command(number, to_us), stdin=subprocess.DEVNULL, pass_fds=(*inherited, to_us)
+                command(number, to_us),
+                stdin=subprocess.DEVNULL,
+                pass_fds=(*inherited, to_us),
+                env={**os.environ, **(environment or {})},
             )
         except BaseException:
             os.close(self._report)
@@ -151,10 +160,12 @@ class Workers:
         grace: float,
         close: Callable[[], None],
         left: Callable[[int], None],
+        environment: Mapping[str, str] | None = None,
+        died: Callable[[int], None] | None = None,
     ) -> None:
         """`inherited`: file descriptors for the workers. `close` is called before they are told to end: a
         socket that only the parent still holds has nobody to accept from it. `left` is called with the number
-        of a worker that died.
+        of a worker that died, `died` with its process id. `environment` is what workers have beside ours.
         """
         self._count = count
         self._command = command
@@ -162,6 +173,8 @@ class Workers:
         self._grace = grace
         self._close = close
         self._left = left
+        self._environment = environment or {}
+        self._died = died
         self._workers: dict[int, Worker] = {}
         self._any_ready = asyncio.Event()
         self._stop = asyncio.Event()
@@ -197,7 +210,9 @@ class Workers:
         was_ready = False
         while True:
             try:
-                worker = self._workers[number] = Worker(number, self._command, self._inherited)
+                worker = self._workers[number] = Worker(
+                    number, self._command, self._inherited, self._environment
+                )
             except OSError as error:
                 delay = backoff.delay()
                 _log.error("worker %d can't be started, trying again in %.1f s: %s", number, delay, error)
@@ -213,6 +228,8 @@ class Workers:
                     backoff.reset()
             await asyncio.wait([worker.exited])
             self._left(number)
+            if self._died is not None:
+                self._died(worker.pid)
             deaths += 1
             hopeless = deaths == _DEATHS_BEFORE_GIVING_UP or (not self._any_ready.is_set() and worker.reason)
             if hopeless and not was_ready:

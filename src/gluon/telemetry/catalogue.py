@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gluon import __version__
-from gluon.telemetry.worker_files import WorkerProcesses, shared_directory
+from gluon.telemetry.worker_processes import WorkerProcesses, shared_directory
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 

@@ -10,26 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-from prometheus_client import Metric, ProcessCollector
-from prometheus_client.multiprocess import mark_process_dead
-from prometheus_client.registry import Collector
-from prometheus_client.values import ValueClass
 
 ENVIRONMENT = "PROMETHEUS_MULTIPROC_DIR"
 
 _IN_MEMORY = Path("/dev/shm")
 _NAME = "gluon-metrics-"
-_LOWEST = ("process_start_time_seconds", "process_max_fds")
-"""What is told of the worker that has least; all else is summed."""
-
-
-def shared_directory() -> Path | None:
-    """Where this process shares its metrics; None for one that is alone."""
-    shares = getattr(ValueClass, "_multiprocess", False)
-    return Path(os.environ[ENVIRONMENT]) if shares and ENVIRONMENT in os.environ else None
 
 
 class WorkerFiles:
@@ -61,6 +48,9 @@ class WorkerFiles:
 
     def died(self, pid: int) -> None:
         """A worker is gone: what it was is shown no longer."""
+        # The parent has no metrics of its own, and needs the package in this rare case only.
+        from prometheus_client.multiprocess import mark_process_dead
+
         mark_process_dead(pid, str(self.path))  # type: ignore[no-untyped-call]
 
     def _remove_orphans(self) -> None:
@@ -69,33 +59,3 @@ class WorkerFiles:
             pid = path.name.removeprefix(_NAME).partition("-")[0]
             if path.owner() == Path("/proc/self").owner() and not Path("/proc", pid).exists():
                 shutil.rmtree(path, ignore_errors=True)
-
-
-class WorkerProcesses(Collector):
-    """Memory, processor time and file descriptors of all workers together."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def collect(self) -> Iterable[Metric]:
-        """Summed over the workers that are alive."""
-        together: dict[str, Metric] = {}
-        for pid in self._pids():
-            for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
-                total = together.get(metric.name)
-                if total is None:
-                    together[metric.name] = metric
-                    continue
-                (sample,), (mine,) = total.samples, metric.samples
-                put_together = min if sample.name in _LOWEST else _sum
-                value = put_together(sample.value, mine.value)
-                total.samples = [sample._replace(value=value)]
-        return together.values()
-
-    def _pids(self) -> list[int]:
-        files = self._directory.glob("gauge_live*_*.db")
-        return sorted({int(path.stem.rpartition("_")[2]) for path in files})
-
-
-def _sum(one: float, other: float) -> float:
-    return one + other
