@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,3 +169,53 @@ async def test_object_status_is_the_controllers_journal(api: Api) -> None:
         {"controller": "ovn-1", "state": "FAILED", "reason": "no bridge", "revision_number": 1, "time": "t"}
     ]
     await api.get("ports/f81d4fae-7dec-11d0-a765-00a0c91e6bf6/status", expect=404)
+
+
+@pytest.mark.parametrize(
+    ("body", "repeated"),
+    [
+        ('{"name":"a","name":"b"}', ["name"]),
+        ('{"name" :"a", "name": "a"}', ["name"]),
+        ('{"name":"a","n\\u0061me":"b","description":"c"}', ["name"]),
+        ('{"vpns":[{"name":"a"},{"name":"b","description":"c","description":"d"}]}', ["description"]),
+        ('{"vpns":[],"vpns":[]}', ["vpns"]),
+    ],
+)
+async def test_a_key_that_stands_twice_in_an_object_is_named(
+    api: Api, body: str, repeated: list[str]
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await api.request("POST", "vpns", 400, content=body, headers=headers)
+    assert [error["field"] for error in answer.json()["errors"]] == repeated
+    assert (await api.get("vpns"))["vpns"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": 'a":"name":"b', "description": '{"a":1,"a":2}'},
+        {"name": ":a", "description": " : "},
+        {"vpns": [{"name": "a"}, {"name": "b"}]},
+    ],
+)
+async def test_what_only_looks_like_a_repeated_key_is_taken(api: Api, body: dict[str, Any]) -> None:
+    bodies = body.get("vpns", [body])
+    whole = {"vpns": [{"tenant_id": TENANT} | one for one in bodies]}
+    answer = await api.request("POST", "vpns", 201, json=whole)
+    assert [vpn["name"] for vpn in answer.json()["vpns"]] == [one["name"] for one in bodies]
+
+
+@pytest.mark.parametrize("header", ["X-Openstack-Request-Id", "X-Request-Id"])
+async def test_a_request_id_that_came_along_is_kept(api: Api, header: str) -> None:
+    mine = f"req-{uuid.uuid4()}"
+    for status, path in ((200, "vpns"), (404, "nothing")):
+        answer = await api.request("GET", path, status, headers={header: mine})
+        assert answer.headers["x-openstack-request-id"] == mine
+        assert status == 200 or answer.json()["request_id"] == mine
+
+
+@pytest.mark.parametrize("brought", ["", "req-", "mine", f"req-{uuid.uuid4()}x", "req-" + "A" * 36])
+async def test_what_has_not_the_form_of_a_request_id_is_replaced(api: Api, brought: str) -> None:
+    answer = await api.request("GET", "vpns", 200, headers={"X-Openstack-Request-Id": brought})
+    assert re.fullmatch(r"req-[0-9a-f-]{36}", answer.headers["x-openstack-request-id"])
+    assert answer.headers["x-openstack-request-id"] != brought

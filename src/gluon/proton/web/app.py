@@ -19,6 +19,7 @@ from gluon.proton.options import Settings
 from gluon.proton.reads import Reads
 from gluon.proton.sampling import Sampling
 from gluon.proton.web import problems
+from gluon.proton.web.access import AccessLog
 from gluon.proton.web.connection import RequestCutShort, whole_or_refused
 from gluon.proton.web.health import HealthCheck, Liveness, Readiness
 from gluon.proton.web.metrics import MeasuredRequests, Metrics
@@ -50,7 +51,8 @@ def make_app(
     """The application, over the parts of a server; links start with `public_url`, or as the request came."""
     open_paths = OPEN_PATHS | ({"/metrics"} if settings.metrics_public else set())
     context = RequestContext(auth, public_url, open_paths)
-    app: App[Any, Any] = App(middleware=[MeasuredRequests(metrics), context])
+    access = [AccessLog()] if settings.log.access else []
+    app: App[Any, Any] = App(middleware=[MeasuredRequests(metrics), *access, context])
     app.req_options.strip_url_path_trailing_slash = True
     problems.install(app)
     collection = Collection(registry, reads, binder, Watches(reads, feeds, keys), settings)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gluon.log.request_ids import new_request_id
 from gluon.proton.errors import MalformedRequest
 from gluon.proton.web.line import Line
 from gluon.proton.web.problems import problem_document
@@ -56,14 +56,18 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_headers_complete(self) -> None:
-        """A request begins."""
+        """A request begins; one that doesn't say to whom it goes, or says it twice, is none."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        # RFC 9112 section 3.2: else two servers on its way might take it for requests to different hosts.
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            raise MalformedRequest("a request of HTTP/1.1 has one Host header")
         super().on_headers_complete()
         if self._ending:
             self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what can't be read as HTTP, and close the connection: where it goes on is unknown."""
-        request_id = f"req-{uuid4()}"
+        request_id = new_request_id()
         body = msgspec.json.encode(problem_document(400, "this is not a request of HTTP/1.1", request_id))
         head = (
             "HTTP/1.1 400 Bad Request\r\n"

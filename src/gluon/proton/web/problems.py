@@ -104,7 +104,7 @@ async def _unauthenticated(
 async def _database_unavailable(
     req: Request, resp: Response, error: DatabaseUnavailable, params: dict[str, Any]
 ) -> None:
-    _log.error("request %s: the database can't be used: %s", req.context.request_id, error)
+    _log.error("the database can't be used: %s", error)
     resp.set_header("Retry-After", str(RETRY_AFTER))
     what = (
         "whether the change was made can't be learnt; look before you try again"
@@ -140,5 +140,5 @@ async def _falcon_error(
 
 
 async def _unforeseen(req: Request, resp: Response, error: Exception, params: dict[str, Any]) -> None:
-    _log.error("request %s: %s %s failed", req.context.request_id, req.method, req.path, exc_info=error)
+    _log.error("%s %s failed", req.method, req.path, exc_info=error)
     answer(req, resp, 500, "the server made a mistake; its log has more under this request id")

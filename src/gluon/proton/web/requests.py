@@ -17,6 +17,7 @@ from gluon.proton.errors import BodyTooLarge, MalformedRequest, Wrong
 from gluon.proton.identity import AuthStrategy
 from gluon.proton.listing import QueryPairs
 from gluon.proton.operations import Precondition
+from gluon.proton.web.repeated_keys import repeated_keys
 
 OPEN_PATHS = frozenset({"/healthcheck", "/healthcheck/ready", "/healthcheck/live"})
 """Paths that anyone may ask for: a load balancer has no credentials."""
@@ -73,13 +74,18 @@ async def json_body(req: Request, max_body: int) -> Any:
     if not raw:
         raise MalformedRequest("the request has no body; it must be a JSON document")
     try:
-        return msgspec.json.decode(raw)
+        document = msgspec.json.decode(raw)
+        repeated = repeated_keys(raw, document)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if b"\\ud" in raw.lower():
             raise MalformedRequest("the body is not JSON: it may hold half of a surrogate pair") from error
         raise MalformedRequest(f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise MalformedRequest("the body is nested too deeply") from error
+    if repeated:
+        wrong = [Wrong(name, "is given more than once in one object") for name in repeated]
+        raise MalformedRequest("the body has the same key twice", wrong)
+    return document
 
 
 def precondition(req: Request) -> Precondition | None:
