@@ -42,11 +42,14 @@ class MariadbServer:
         """The process that runs now."""
         return self._process.pid
 
-    def start(self) -> None:
-        """Start it, making its system tables first if there are none; `wait_ready` tells when it answers."""
+    def start(self, *more: str) -> None:
+        """Start it, making its system tables first if there are none; `wait_ready` tells when it answers.
+
+        `more` are options for this time only.
+        """
         if not self.data.exists():
             self._install()
-        self._process.start(self._command(), program_environment())
+        self._process.start([*self._command(), *more], program_environment())
 
     def wait_ready(self) -> None:
         """Return when it answers."""
@@ -135,6 +138,10 @@ class MariadbServer:
         )
         if answer.returncode != 0:
             raise RuntimeError(f"mariadb-install-db failed: {answer.stdout}\n{answer.stderr}")
+        self.write_init_file()
+
+    def write_init_file(self) -> None:
+        """What it does at each start: have our user."""
         (self.directory / "init.sql").write_text(
             "".join(
                 f"CREATE USER IF NOT EXISTS {USER}@'{host}' IDENTIFIED BY '{PASSWORD}';\n"

@@ -241,7 +241,7 @@ async def test_rows_may_be_wide_and_keys_long(url: str) -> None:
 
 
 async def test_what_no_column_holds_is_refused(url: str) -> None:
-    insert = Statement("INSERT INTO numbers VALUES (%s, %s)", ("whole", "text"))
+    insert = Statement("INSERT INTO numbers VALUES (?, ?)", ("whole", "text"))
     async with opened(url) as database:
         make = Statement("CREATE TABLE numbers (whole BIGINT, text LONGTEXT)")
         await database.write(lambda tx: tx.execute(make))

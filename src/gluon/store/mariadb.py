@@ -40,8 +40,6 @@ from gluon.store.networked import NetworkedDatabase
 OLDEST = (10, 6)
 """The oldest version that is taken: the first that survives a crash in the midst of making a table."""
 
-_STATEMENTS_KEPT = 256
-"""Prepared statements on a connection; a server has room for 16,382 on all of them by default."""
 _LONGEST_LOCK_WAIT = 10
 _LONGEST_SORTED = 1 << 16
 """Bytes of a text that sorting looks at; MariaDB's own 1024 leave those in disorder that begin alike."""
@@ -101,6 +99,8 @@ class MariadbDriver:
             # A server process that is stopped in a transaction must not keep its locks from the others.
             "idle_transaction_timeout": f"{max(1, int(timeout))}",
             "max_sort_length": f"{_LONGEST_SORTED}",
+            # No "table exists already" each time, which the driver would log.
+            "sql_notes": "0",
             "foreign_key_checks": "1",
             "unique_checks": "1",
         }
@@ -121,7 +121,6 @@ class MariadbDriver:
             autocommit=None,
             # Rows that a statement matches count, whether it changes them or not.
             client_flag=FOUND_ROWS,
-            stmt_cache_size=_STATEMENTS_KEPT,
             program_name="gluon",
         )
 

@@ -121,4 +121,4 @@ class MariadbDialect(MariaDBDialect):
     """Whether CREATE TABLE makes the indexes, too."""
 
     def __init__(self) -> None:
-        super().__init__(paramstyle="format")
+        super().__init__(paramstyle="qmark")

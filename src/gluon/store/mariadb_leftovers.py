@@ -20,7 +20,7 @@ async def drop_leftovers(tx: Transaction, tables: Sequence[str]) -> None:
     there: list[str] = []
     for start in range(0, len(tables), _CHUNK):
         chunk = tuple(tables[start : start + _CHUNK])
-        marks = ", ".join(["%s"] * len(chunk))
+        marks = ", ".join(["?"] * len(chunk))
         rows = await tx.fetch(
             Statement(
                 "SELECT table_name FROM information_schema.tables "

@@ -30,11 +30,11 @@ Run: TypeAlias = Callable[[str, tuple[Any, ...]], Awaitable[int]]
 Fetch: TypeAlias = Callable[[str, tuple[Any, ...]], Awaitable[list[tuple[Any, ...]]]]
 
 _INSERT = re.compile(r"INSERT INTO `?(\w+)`? \(([^()]*)\) VALUES \(([^()]*)\)\s*\Z")
-_DELETE = re.compile(r"DELETE FROM `?(\w+)`? WHERE `?\1`?\.`?(\w+)`? = %s\s*\Z")
+_DELETE = re.compile(r"DELETE FROM `?(\w+)`? WHERE `?\1`?\.`?(\w+)`? = \?\s*\Z")
 
 _KEY_COLUMNS = (
     "SELECT column_name, referenced_table_name IS NOT NULL FROM information_schema.key_column_usage "
-    "WHERE table_schema = DATABASE() AND table_name = %s "
+    "WHERE table_schema = DATABASE() AND table_name = ? "
     "AND (constraint_name = 'PRIMARY' OR referenced_table_name IS NOT NULL)"
 )
 
@@ -52,7 +52,7 @@ class _Link:
     async def put(self, run: Run) -> None:
         """Fill it in, unless another statement has meanwhile."""
         column = f"`{self.column}`"
-        text = f"UPDATE `{self.table}` SET {column} = %s WHERE `{self.key}` = %s AND {column} IS NULL"
+        text = f"UPDATE `{self.table}` SET {column} = ? WHERE `{self.key}` = ? AND {column} IS NULL"
         await run(text, (self.value, self.row))
 
 
@@ -65,7 +65,7 @@ class _Removal:
     row: Any
 
     async def remove(self, run: Run) -> None:
-        await run(f"DELETE FROM `{self.table}` WHERE `{self.key}` = %s", (self.row,))
+        await run(f"DELETE FROM `{self.table}` WHERE `{self.key}` = ?", (self.row,))
 
 
 class PostponedReferences:
@@ -171,7 +171,7 @@ class PostponedReferences:
         columns = [column for column in referring if column not in key]
         if columns:
             cleared = ", ".join(f"`{column}` = NULL" for column in columns)
-            text = f"UPDATE `{removal.table}` SET {cleared} WHERE `{removal.key}` = %s"
+            text = f"UPDATE `{removal.table}` SET {cleared} WHERE `{removal.key}` = ?"
             await self._run(text, (removal.row,))
 
     async def _keys(self, table: str) -> tuple[list[str], list[str]]:

@@ -16,7 +16,8 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from asyncmy import errors
@@ -47,6 +48,8 @@ TABLES = (
 _BEGIN_SNAPSHOT = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 )
+_STATEMENTS_KEPT = 256
+"""Prepared statements of a session; a server has room for 16,382 of all of them by default."""
 _SPENT = 64
 """Rows of commits that are known to have gone well, before they are taken away."""
 _GRACE = 5.0
@@ -73,6 +76,8 @@ class MariadbSession:
         self._clustered = clustered
         self._mark: int | None = None
         self._spent: list[int] = []
+        # The driver's methods are untyped.
+        self._statements: dict[str, Any] = {}
         self._holder = uuid.uuid4().hex
         self._leased = False
         self._postponed = PostponedReferences(self._run, self._rows)
@@ -189,7 +194,7 @@ class MariadbSession:
         if self._clustered:
             await self._several(self._release_lease())
         else:
-            await self._rows("SELECT RELEASE_LOCK(CONCAT(DATABASE(), %s))", (_lock_name(name),))
+            await self._rows("SELECT RELEASE_LOCK(CONCAT(DATABASE(), ?))", (_lock_name(name),))
             await self._several("COMMIT")
 
     async def close(self) -> None:
@@ -208,14 +213,14 @@ class MariadbSession:
         self._connection.close()
 
     async def _take_lock(self, name: str) -> bool:
-        rows = await self._rows("SELECT GET_LOCK(CONCAT(DATABASE(), %s), 0)", (name,))
+        rows = await self._rows("SELECT GET_LOCK(CONCAT(DATABASE(), ?), 0)", (name,))
         return bool(rows[0][0] == 1)
 
     async def _take_lease(self, name: str) -> bool:
         try:
-            await self._run(f"DELETE FROM {LOCKS} WHERE name = %s AND until < UNIX_TIMESTAMP()", (name,))
+            await self._run(f"DELETE FROM {LOCKS} WHERE name = ? AND until < UNIX_TIMESTAMP()", (name,))
             await self._run(
-                f"INSERT INTO {LOCKS} VALUES (%s, %s, UNIX_TIMESTAMP() + %s)",
+                f"INSERT INTO {LOCKS} VALUES (?, ?, UNIX_TIMESTAMP() + ?)",
                 (name, self._holder, _LOCK_LEASE),
             )
             await self._several("COMMIT")
@@ -232,51 +237,67 @@ class MariadbSession:
         return f"DELETE FROM {LOCKS} WHERE holder = '{self._holder}'; COMMIT"
 
     async def _rows(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        try:
-            async with asyncio.timeout(self._patience), self._connection.cursor() as cursor:
-                await cursor.execute(text, values)
-                return list(await cursor.fetchall())
-        except TimeoutError as error:
-            raise self._silent() from error
-        except (ValueError, OverflowError) as error:
-            raise self._unstorable(error) from error
+        return list((await self._result(text, values)).rows or ())
 
     async def _run(self, text: str, values: tuple[Any, ...]) -> int:
-        try:
-            async with asyncio.timeout(self._patience), self._connection.cursor() as cursor:
-                return int(await cursor.execute(text, values))
-        except TimeoutError as error:
-            raise self._silent() from error
-        except (ValueError, OverflowError) as error:
-            raise self._unstorable(error) from error
+        if not values:
+            return await self._several(text)  # not all that makes tables can be prepared
+        return int((await self._result(text, values)).affected_rows)
 
     async def _run_many(self, text: str, rows: list[tuple[Any, ...]]) -> None:
+        async with self._watched():
+            statement = await self._prepared(text)
+            try:
+                await statement.execute_bulk(rows)
+            except (ValueError, errors.NotSupportedError):
+                # Before anything was sent: columns with values of several types, or with NULL only.
+                for row in rows:
+                    await statement.execute(row)
+
+    async def _result(self, text: str, values: tuple[Any, ...]) -> Any:
+        async with self._watched():
+            return await (await self._prepared(text)).execute(values)
+
+    async def _prepared(self, text: str) -> Any:
+        """A statement as the server keeps it for us.
+
+        The driver could keep them, too. But when the server refuses to prepare one, because it has meanwhile
+        undone the transaction in favour of another node's, the driver sends it as text: the rest of a
+        transaction would be done without its beginning.
+        """
+        statement = self._statements.pop(text, None)
+        if statement is None:
+            statement = await self._connection.prepare(text)  # type: ignore[no-untyped-call]
+            if len(self._statements) >= _STATEMENTS_KEPT:
+                await self._statements.pop(next(iter(self._statements))).close()
+        # The one that was used last is the last one.
+        self._statements[text] = statement
+        return statement
+
+    async def _several(self, statements: str) -> int:
+        """Run statements without values in one round trip; the first that fails ends them.
+
+        Returns how many rows the last of them touched.
+        """
+        async with self._watched(), self._connection.cursor() as cursor:
+            await cursor.execute(statements)
+            while await cursor.nextset():
+                pass
+            touched: Any = cursor.rowcount
+            return int(touched)
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """Bound the time that the server may take, and say what the driver doesn't send."""
         try:
-            async with asyncio.timeout(self._patience), self._connection.cursor() as cursor:
-                await cursor.executemany(text, rows)
+            async with asyncio.timeout(self._patience):
+                yield
         except TimeoutError as error:
-            raise self._silent() from error
+            self.abort()
+            message = f"the server did not answer within {self._patience:g} s"
+            raise errors.OperationalError(LOST, message) from error
         except (ValueError, OverflowError) as error:
-            raise self._unstorable(error) from error
-
-    async def _several(self, statements: str) -> None:
-        """Run statements without values in one round trip; the first that fails ends them."""
-        try:
-            async with asyncio.timeout(self._patience), self._connection.cursor() as cursor:
-                await cursor.execute(statements)
-                while await cursor.nextset():
-                    pass
-        except TimeoutError as error:
-            raise self._silent() from error
-
-    def _silent(self) -> errors.OperationalError:
-        self.abort()
-        return errors.OperationalError(LOST, f"the server did not answer within {self._patience:g} s")
-
-    @staticmethod
-    def _unstorable(error: Exception) -> Unstorable:
-        # Before anything was sent.
-        return Unstorable(0, f"a value can not be stored: {error}")
+            raise Unstorable(0, f"a value can not be stored: {error}") from error
 
 
 def _lock_name(name: str) -> str:
