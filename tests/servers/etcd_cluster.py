@@ -153,7 +153,7 @@ class EtcdCluster:
             if len(statuses) == len(self.members) and followed == {statuses[leader.url].member_id}:
                 return leader
             await asyncio.sleep(_POLL)
-        raise RuntimeError("not every member follows the leader")
+        raise RuntimeError(f"not every member follows the leader: {statuses}")
 
     async def statuses(self) -> dict[str, Status]:
         """What each member that answers says of itself, by its URL."""
@@ -186,15 +186,23 @@ class EtcdCluster:
         self.control("auth", "enable")
         self._with_users = True
 
-    def replace_wiped(self, member: Member) -> None:
-        """What an operator does for a member whose data is gone: remove it, add it anew, start it empty."""
+    def add_anew(self, member: Member) -> None:
+        """What an operator does for a member whose data is gone, before it is started: remove and add it."""
         other = next(m for m in self.members if m is not member and m.running)
         members = self.control("member", "list", member=other).splitlines()
         (number,) = (line.split(",")[0] for line in members if member.peer_url in line)
         self.control("member", "remove", number, member=other)
-        self.control("member", "add", member.name, f"--peer-urls={member.peer_url}", member=other)
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.control("member", "add", member.name, f"--peer-urls={member.peer_url}", member=other)
+                break
+            except RuntimeError as error:
+                # The other members must have been in touch for five seconds.
+                if "unhealthy cluster" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL)
         self._state = "existing"
-        member.start()
 
     def save(self, file: Path) -> None:
         """A snapshot of the first member."""

@@ -70,8 +70,8 @@ class Etcd:
         self, endpoints: Sequence[str], *, timeout: float = 5.0, credentials: Credentials | None = None
     ) -> None:
         self.timeout = timeout
-        self.history = History()
         self._connection = Connection(endpoints, timeout, credentials or Credentials())
+        self.history = History(on_loss=self._connection.session.forget)
 
     def observe_calls(self, observer: CallObserver) -> None:
         """Have a plain function told of every call that is over; it must not raise."""

@@ -14,7 +14,7 @@ from gluon.etcd import methods
 from gluon.etcd import rpc_pb2 as rpc
 from gluon.etcd.credentials import Credentials
 from gluon.etcd.endpoint import Endpoint, Method, target_of
-from gluon.etcd.errors import AccessRefused, EtcdError, EtcdUnavailable, NoLeader, from_rpc_error
+from gluon.etcd.errors import AccessRefused, EtcdError, EtcdUnavailable, NoAnswer, NoLeader, from_rpc_error
 from gluon.etcd.session import Metadata, Session
 
 CallObserver = Callable[[str, float, EtcdError | None], None]
@@ -117,8 +117,12 @@ class Connection:
                 raise
             except EtcdUnavailable as failure:
                 self.leave(endpoint)
+                if metadata and isinstance(failure, NoAnswer):
+                    self.session.doubt(metadata)
                 if not attempts or not (method.repeatable or isinstance(failure, NoLeader)):
                     raise
+            if metadata:
+                metadata = await self.session.metadata()
 
     async def _attempt(
         self, endpoint: Endpoint, method: Method, request: Any, metadata: Metadata, within: float

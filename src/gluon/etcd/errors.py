@@ -21,6 +21,10 @@ class NoLeader(EtcdUnavailable):
     """The member that was asked has lost its leader. It did nothing; another member may have a leader."""
 
 
+class NoAnswer(EtcdUnavailable):
+    """Silence past the deadline: from a member that is cut off, overloaded, or waits for something itself."""
+
+
 class AccessRefused(EtcdUnavailable):
     """etcd lets us not in, or not do this: a wrong password, or a role that is missing.
 
@@ -97,7 +101,6 @@ _BY_TEXT: tuple[tuple[str, type[EtcdError]], ...] = (
 _AWAY = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.CANCELLED,
         grpc.StatusCode.ABORTED,
@@ -112,6 +115,8 @@ def from_status(code: grpc.StatusCode | None, details: str | None, what: str, wh
     for part, kind in _BY_TEXT:
         if part in text:
             return kind(message)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return NoAnswer(message)
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return InvalidRequest(message)
     if code in _AWAY or (

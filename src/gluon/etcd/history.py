@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gluon.etcd import rpc_pb2 as rpc
 from gluon.etcd.errors import HistoryLost
 
@@ -14,7 +16,9 @@ class History:
     same name and address has the same cluster id (it is a hash of these): the revision is the better witness.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_loss: Callable[[], None] = lambda: None) -> None:
+        """`on_loss` is called before HistoryLost is raised."""
+        self._on_loss = on_loss
         self.cluster_id = 0
         self.revision = 0
         self.losses = 0
@@ -56,4 +60,5 @@ class History:
         self.cluster_id = header.cluster_id
         self.revision = header.revision
         self.losses += 1
+        self._on_loss()
         raise HistoryLost(f"etcd was wiped or restored: {why}")

@@ -22,6 +22,9 @@ WITH_LEADER: Metadata = (("hasleader", "true"),)
 _YOUNG = 1.0
 """Seconds in which a token isn't replaced: it can't be at fault yet, and each costs etcd a password hash."""
 
+_TRUSTED = 5.0
+"""Seconds in which a token isn't doubted for an answer that is missing: etcd may simply be slow."""
+
 _REFUSED_FIRST, _REFUSED_LAST = 1.0, 30.0
 """Seconds until a password that etcd has refused is tried again; doubled up to the last."""
 
@@ -62,8 +65,22 @@ class Session:
             return True
         if asyncio.get_running_loop().time() < self._since + _YOUNG:
             return False
-        self._metadata = None
+        self.forget()
         return True
+
+    def doubt(self, unanswered: Metadata) -> None:
+        """A member was silent when it was shown this.
+
+        A token names the write of etcd that made it, and a member first waits until it has done that write
+        itself. One that was restored from a backup may be far from there, and waits for good.
+        """
+        if self._metadata is unanswered and asyncio.get_running_loop().time() > self._since + _TRUSTED:
+            self.forget()
+
+    def forget(self) -> None:
+        """Have another token asked for."""
+        if self._user is not None:
+            self._metadata = None
 
     async def _ask(self) -> Metadata:
         assert self._user is not None

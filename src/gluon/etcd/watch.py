@@ -93,6 +93,7 @@ class Watch:
                 await self._write(self._request)
                 created = await self._read()
         except TimeoutError as error:
+            self._connection.session.doubt(metadata)
             raise self._away("didn't begin", error) from error
         except BaseException:
             self.close()

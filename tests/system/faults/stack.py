@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 
-from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
+from gluon.etcd.options import EtcdSettings
 from servers.etcd import EtcdServer, free_ports
 from system.faults.eventually import eventually
 from system.faults.processes import Program
@@ -37,12 +38,16 @@ class Shim(Program):
 class Stack:
     """A server, its etcd and its shims; starts and stops are the test's, the end is `running`'s."""
 
-    def __init__(self, folder: Path, *, bind_timeout: float, lease_ttl: int) -> None:
+    def __init__(
+        self, folder: Path, *, bind_timeout: float, lease_ttl: int, etcd: EtcdSettings | None = None
+    ) -> None:
+        """`etcd`: one that runs already, instead of the stack's own."""
         self.bind_timeout = bind_timeout
-        self.keys = Keys()
         self.shims: dict[str, Shim] = {}
         self.etcd_server = EtcdServer(folder / "etcd")
-        self.etcd = Etcd([self.etcd_server.url], timeout=2.0)
+        self._etcd_settings = etcd or EtcdSettings(endpoints=(self.etcd_server.url,), timeout=2.0)
+        self.keys = Keys(self._etcd_settings.prefix)
+        self.etcd = self._etcd_settings.connect()
         self._folder = folder
         self._lease_ttl = lease_ttl
         (port,) = free_ports(1)
@@ -55,9 +60,8 @@ class Stack:
     def _server_config(self, port: int) -> Path:
         config = self._folder / "proton.conf"
         config.write_text(
-            f"[api]\nport = {port}\nservice_list = {SERVICE}\netcd_port = {self.etcd_server.port}\n"
-            f"bind_timeout = {self.bind_timeout}\n"
-            f"[database]\nconnection = sqlite:///{self._folder / 'gluon.sqlite'}\n"
+            f"[api]\nport = {port}\nservice_list = {SERVICE}\nbind_timeout = {self.bind_timeout}\n"
+            f"[database]\nconnection = sqlite:///{self._folder / 'gluon.sqlite'}\n" + self._etcd_section()
         )
         return config
 
@@ -65,11 +69,16 @@ class Stack:
         """One more shim, not started yet."""
         config = self._folder / f"{name}.conf"
         config.write_text(
-            f"[shim]\nname = {name}\netcd_port = {self.etcd_server.port}\nhost_list = {','.join(hosts)}\n"
-            f"handlers = {SERVICE}:dummy\nlease_ttl = {self._lease_ttl}\n"
+            f"[shim]\nname = {name}\nhost_list = {','.join(hosts)}\n"
+            f"handlers = {SERVICE}:dummy\nlease_ttl = {self._lease_ttl}\n" + self._etcd_section()
         )
         self.shims[name] = shim = Shim.installed("proton-shim-server", config, name)
         return shim
+
+    def _etcd_section(self) -> str:
+        settings = {f.name: getattr(self._etcd_settings, f.name) for f in fields(EtcdSettings)}
+        settings["endpoints"] = ",".join(self._etcd_settings.endpoints)
+        return "".join(["[etcd]\n", *(f"{name} = {value}\n" for name, value in settings.items() if value)])
 
     @property
     def shim(self) -> Shim:
@@ -185,14 +194,19 @@ async def running(
     shims: dict[str, Sequence[str]] | None = None,
     bind_timeout: float = 8.0,
     lease_ttl: int = 5,
+    etcd: EtcdSettings | None = None,
 ) -> AsyncIterator[Stack]:
-    """A stack in which all is ready: one shim for every host, or those of `shims` with their hosts."""
-    stack = Stack(folder, bind_timeout=bind_timeout, lease_ttl=lease_ttl)
+    """A stack in which all is ready: one shim for every host, or those of `shims` with their hosts.
+
+    `etcd`: one that runs already, instead of the stack's own.
+    """
+    stack = Stack(folder, bind_timeout=bind_timeout, lease_ttl=lease_ttl, etcd=etcd)
     for name, hosts in (shims or {"shim": ["*"]}).items():
         stack.add_shim(name, hosts)
     programs = [stack.server, *stack.shims.values()]
     try:
-        stack.etcd_server.start()
+        if etcd is None:
+            stack.etcd_server.start()
         for program in programs:
             program.start()
         await stack.server_ready()
