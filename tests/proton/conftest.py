@@ -10,8 +10,18 @@ from servers.etcd import EtcdServer
 
 
 @pytest.fixture
-async def api(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str) -> AsyncIterator[Api]:
-    """A server with the bundled models, its paths starting at net-l3vpn."""
+async def api(
+    tmp_path: Path, database_url: str, etcd_server: EtcdServer, etcd_prefix: str
+) -> AsyncIterator[Api]:
+    """A server with the bundled models, its paths starting at net-l3vpn; on every kind of database."""
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, database_url=database_url) as running:
+        running.http.base_url = running.http.base_url.join("/proton/net-l3vpn/v1.0/")
+        yield running
+
+
+@pytest.fixture
+async def api_on_sqlite(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str) -> AsyncIterator[Api]:
+    """The same on SQLite alone, for tests that don't reach the database, or don't care."""
     async with serving(tmp_path, etcd_server.url, etcd_prefix) as running:
         running.http.base_url = running.http.base_url.join("/proton/net-l3vpn/v1.0/")
         yield running

@@ -34,6 +34,8 @@ class Api:
     server: ProtonServer
     settings: Settings
     created: list[str] = field(default_factory=list)
+    hurry: bool = False
+    """Whether the server, when it ends, leaves requests under way unanswered."""
 
     async def request(
         self, method: str, path: str, expect: int | None = None, **further: Any
@@ -75,7 +77,7 @@ def settings_for(folder: Path, etcd_endpoint: str, prefix: str, **changes: Any) 
 async def serving(
     folder: Path, etcd_endpoint: str, prefix: str, auth: AuthStrategy | None = None, **changes: Any
 ) -> AsyncIterator[Api]:
-    """Serve until the block ends, on a free port, and on SQLite in `folder` if `changes` have no other URL."""
+    """Serve until the block ends, on a free port; on SQLite in `folder` if `changes` have no other URL."""
     conf, settings = settings_for(folder, etcd_endpoint, prefix, **changes)
     listening = socket.create_server(("127.0.0.1", 0))
     # asyncio, unlike uvloop, does not set it on what such a socket accepts: each answer would wait 40 ms.
@@ -90,7 +92,9 @@ async def serving(
     etcd = Etcd([etcd_endpoint])
     try:
         async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-            yield Api(http, etcd, Keys(prefix), proton, settings)
+            api = Api(http, etcd, Keys(prefix), proton, settings)
+            yield api
+            server.force_exit = api.hurry
     finally:
         server.should_exit = True
         await task

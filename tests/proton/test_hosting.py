@@ -32,14 +32,15 @@ def edit(models: Path, old: str, new: str) -> None:
 
 
 async def test_a_service_of_the_models_folder_is_served_beside_the_bundled_ones_and_published(
-    tmp_path: Path, models: Path, etcd_server: EtcdServer, etcd_prefix: str
+    tmp_path: Path, database_url: str, models: Path, etcd_server: EtcdServer, etcd_prefix: str
 ) -> None:
-    async with serving(tmp_path, etcd_server.url, etcd_prefix, models_dir=models) as api:
+    given = {"models_dir": models, "database_url": database_url}
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, **given) as api:
         services = {p["proton_service"] for p in (await api.get("/proton"))["protons"]}
         assert services == {"acme-vpn", "net-l3vpn", "ietf-sfc", "test"}
         digest = (await api.get("/healthcheck"))["checks"]["models"]["served"]["acme-vpn"]["1.0"]
         # What is in the outbox when a server stops is there for the next one.
-    async with serving(tmp_path, etcd_server.url, etcd_prefix, models_dir=models) as api:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, **given) as api:
         async with asyncio.timeout(10):
             while (published := await api.etcd.get(api.keys.model("acme-vpn", "1.0"))) is None:
                 await asyncio.sleep(0.05)
@@ -49,18 +50,19 @@ async def test_a_service_of_the_models_folder_is_served_beside_the_bundled_ones_
 
 
 async def test_a_changed_or_missing_file_leaves_the_service_as_the_database_has_it(
-    tmp_path: Path, models: Path, etcd_server: EtcdServer, etcd_prefix: str
+    tmp_path: Path, database_url: str, models: Path, etcd_server: EtcdServer, etcd_prefix: str
 ) -> None:
+    given = {"models_dir": models, "database_url": database_url}
     path = "/proton/acme-vpn/v1.0/vpns"
-    async with serving(tmp_path, etcd_server.url, etcd_prefix, models_dir=models) as api:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, **given) as api:
         created = await api.create(path, tenant_id=TENANT, name="blue")
     edit(models, "plural_name: vpns", "plural_name: networks")
-    async with serving(tmp_path, etcd_server.url, etcd_prefix, models_dir=models) as api:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, **given) as api:
         assert await api.get(f"{path}/{created['id']}") == created
         report = (await api.get("/healthcheck"))["checks"]["models"]
         assert report["status"] == "degraded"
         assert "the database was made for" in report["problems"]["acme-vpn"][0]
-    async with serving(tmp_path, etcd_server.url, etcd_prefix) as api:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, database_url=database_url) as api:
         assert await api.get(f"{path}/{created['id']}") == created
 
 

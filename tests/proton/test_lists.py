@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from gluon.store.networked import NetworkedTransaction
+from gluon.store.sqlite_connection import SqliteTransaction
 from proton.serving import TENANT, Api, serving
 from servers.etcd import EtcdServer
 
@@ -92,8 +94,8 @@ async def test_fields_choose_what_is_shown(api: Api) -> None:
         ("&".join(["sort_key=name"] * 9), "sort_key"),
     ],
 )
-async def test_wrong_parameters_are_named(api: Api, query: str, field: str) -> None:
-    answer = await api.request("GET", f"vpns?{query}", 400)
+async def test_wrong_parameters_are_named(api_on_sqlite: Api, query: str, field: str) -> None:
+    answer = await api_on_sqlite.request("GET", f"vpns?{query}", 400)
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert [e["field"] for e in answer.json()["errors"]] == [field]
 
@@ -112,14 +114,13 @@ async def test_a_limit_beyond_the_largest_is_cut_to_it(
 async def test_the_number_of_queries_does_not_grow_with_the_list(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gluon.store.sqlite_connection import SqliteTransaction
-
     counted: list[Any] = []
-    fetch = SqliteTransaction.fetch
+    transactions = (SqliteTransaction, NetworkedTransaction)
+    fetches = {kind: kind.fetch for kind in transactions}
 
     async def counting(self: Any, statement: Any, parameters: Any = ()) -> Any:
         counted.append(statement)
-        return await fetch(self, statement, parameters)
+        return await fetches[type(self)](self, statement, parameters)
 
     async def queries() -> int:
         await api.get("/healthcheck")
@@ -128,7 +129,8 @@ async def test_the_number_of_queries_does_not_grow_with_the_list(
         return sum("vpnservice" in s.text.lower() for s in counted)
 
     await some_vpns(api, "a")
-    monkeypatch.setattr(SqliteTransaction, "fetch", counting)
+    for kind in transactions:
+        monkeypatch.setattr(kind, "fetch", counting)
     few = await queries()
     await some_vpns(api, *["b"] * 200)
     assert 0 < await queries() == few

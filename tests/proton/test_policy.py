@@ -30,8 +30,12 @@ class ByHeader:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str) -> AsyncIterator[Api]:
-    async with serving(tmp_path, etcd_server.url, etcd_prefix, auth=ByHeader()) as running:
+async def api(
+    tmp_path: Path, database_url: str, etcd_server: EtcdServer, etcd_prefix: str
+) -> AsyncIterator[Api]:
+    async with serving(
+        tmp_path, etcd_server.url, etcd_prefix, auth=ByHeader(), database_url=database_url
+    ) as running:
         running.http.base_url = running.http.base_url.join("/proton/net-l3vpn/v1.0/")
         yield running
 

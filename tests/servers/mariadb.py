@@ -18,7 +18,11 @@ from servers.programs import find_program, program_environment
 USER = "gluon"
 PASSWORD = "s3cret-pässword"
 
-_NOT_DURABLE = ("--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=2")
+_NOT_DURABLE = (
+    "--innodb-flush-method=nosync",
+    "--innodb-flush-log-at-trx-commit=2",
+    "--innodb-file-per-table=OFF",
+)
 
 
 class MariadbServer:
@@ -128,6 +132,8 @@ class MariadbServer:
                 str(program),
                 *("--no-defaults", f"--datadir={self.data}", f"--user={getpass.getuser()}"),
                 *(f"--basedir={program.parents[1]}", "--auth-root-authentication-method=normal"),
+                # A server that starts removes all temporary tables there, also another one's.
+                f"--tmpdir={self.directory}",
                 *("--skip-test-db", "--skip-name-resolve", "--innodb-log-file-size=16M"),
             ],
             capture_output=True,
@@ -159,6 +165,7 @@ class MariadbServer:
             *("--no-defaults", f"--datadir={self.data}", f"--basedir={program.parents[1]}"),
             *(f"--lc-messages-dir={share}", f"--user={getpass.getuser()}"),
             *("--bind-address=127.0.0.1", f"--port={self.port}", f"--socket={self.socket}"),
+            f"--tmpdir={self.directory}",
             *(f"--pid-file={self.directory / 'pid'}", f"--init-file={self.directory / 'init.sql'}"),
             *("--skip-name-resolve", "--skip-log-bin", "--max-connections=200"),
             *("--character-set-server=utf8mb4", "--performance-schema=OFF"),

@@ -22,7 +22,7 @@ _STATEMENTS_KEPT = 1024
 """Prepared statements on a connection: those of some hundred object types."""
 _LONGEST_KEPT = 128 * 1024
 """Bytes of the text of a statement that is kept prepared."""
-_GRACE = 5.0
+_GRACE = 2.0
 """Seconds beyond the statement timeout after which a server that is silent is given up."""
 
 
