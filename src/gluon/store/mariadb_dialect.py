@@ -78,6 +78,11 @@ class _Ddl(MySQLDDLCompiler):
         indexes = [self._index(index) for index in sorted(table.indexes, key=lambda i: str(i.name))]
         return ", \n\t".join([*([constraints] if constraints else []), *indexes])
 
+    def visit_primary_key_constraint(self, constraint: sa.PrimaryKeyConstraint, **kw: Any) -> str:
+        # It is called PRIMARY, whatever it is named.
+        text: str = super().visit_primary_key_constraint(constraint, **kw)
+        return text[text.index("PRIMARY KEY") :]
+
     def visit_unique_constraint(self, constraint: sa.UniqueConstraint, **kw: Any) -> str:
         if sum(map(_key_size, constraint.columns)) <= _LARGEST_KEY:
             return super().visit_unique_constraint(constraint, **kw)
