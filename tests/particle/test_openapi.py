@@ -65,7 +65,8 @@ def test_a_list_is_filtered_by_every_attribute() -> None:
     parameters = document_of("everything")["paths"]["/things"]["get"]["parameters"]
     filters = [p["name"] for p in parameters if "name" in p]
     shared = [p["$ref"].rpartition("/")[2] for p in parameters if "$ref" in p]
-    assert shared == ["limit", "marker", "sort_key", "sort_dir", "fields"]
+    paging = ["limit", "marker", "sort_key", "sort_dir", "fields"]
+    assert shared == [*paging, "watch", "start_revision", "Last-Event-ID"]
     assert {"count", "attr:limit", "attr:fields"} <= set(filters)
     assert not {"limit", "fields"} & set(filters)
 

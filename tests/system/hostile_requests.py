@@ -111,7 +111,7 @@ def requests(draw: st.DrawFn, model: Model, keys: tuple[str, ...]) -> HostileReq
         at = draw(st.integers(0, len(segments)))
         segments[at : at + draw(st.integers(0, 1))] = [draw(st.sampled_from(_SEGMENTS))]
     names = [*found.attributes, "limit", "marker", "sort_key", "sort_dir", "fields", "cascade", "attr:name"]
-    names += ["created_at", "watch", "dry_run", "%00", "", "ü"]
+    names += ["created_at", "start_revision", "dry_run", "%00", "", "ü"]
     pairs = st.tuples(st.sampled_from(names), st.sampled_from(_TEXTS)).map("=".join)
     query = draw(st.one_of(st.just([]), st.lists(pairs, max_size=3)))
     path = "/" + "/".join(segments) + ("?" + "&".join(query) if query else "")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from gluon.client.errors import InvalidRequest
+from gluon.client.errors import INTERRUPTED, ClientError, InvalidRequest
 from gluon.client.output import FORMATS, Output
 from gluon.client.sdk import Proton
 from gluon.model.model import SERVER_ATTRIBUTES, AttributeType
@@ -72,6 +72,12 @@ class ServiceCommand(click.Command):
                 shell_complete=lambda _ctx, _param, incomplete: _items(names, incomplete),
                 help="Clear this attribute (null); may be repeated.",
             )
+        if verb is Verb.LIST:
+            yield click.Option(
+                ["--watch", "watch"],
+                is_flag=True,
+                help="Go on with what changes, a line for each change, until Ctrl-C.",
+            )
         if verb is not Verb.DELETE:
             yield click.Option(
                 ["-f", "--format", "format"],
@@ -91,22 +97,24 @@ class ServiceCommand(click.Command):
         body = {o.parameter: v for o, v in given if o.place is Place.BODY}
         query = {o.parameter: v for o, v in given if o.place is Place.QUERY}
         name, key = self._described.plural, values.get("key", "")
-        verb = self._described.verb
+        verb, dry_run = self._described.verb, bool(query.get("dry_run"))
         if verb is Verb.DELETE:
-            self._proton.delete(name, key, cascade=bool(query.get("cascade")))
+            self._proton.delete(name, key, cascade=bool(query.get("cascade")), dry_run=dry_run)
             return
         output = self._output(values)
-        if verb is Verb.LIST:
+        if verb is Verb.LIST and values["watch"]:
+            self._watch(output, query)
+        elif verb is Verb.LIST:
             self._list(output, query)
         elif verb is Verb.SHOW:
             output.show(self._proton.get(name, key))
         elif verb is Verb.CREATE:
-            output.show(self._proton.create(name, body))
+            output.show(self._proton.create(name, body, dry_run=dry_run))
         else:
             body |= self._cleared(values["clear"], body)
             if not body:
                 raise InvalidRequest(f"nothing to change: {self.name} --help lists what can be")
-            output.show(self._proton.update(name, key, body))
+            output.show(self._proton.update(name, key, body, dry_run=dry_run))
 
     def _given(self, values: Mapping[str, Any]) -> list[tuple[Option, Any]]:
         options = enumerate(self._described.options)
@@ -120,14 +128,33 @@ class ServiceCommand(click.Command):
         if output.columns:
             query.setdefault("fields", ",".join(output.columns))
         documents = list(self._proton.list(self._described.plural, **query))
-        fields = query.get("fields")
+        names, by_interest = self._shown(query.get("fields"))
+        output.show_list(self._described.plural, documents, names, by_interest)
+
+    def _watch(self, output: Output, query: dict[str, Any]) -> None:
+        from gluon.client.watch_output import WatchOutput
+
+        asked = query.pop("fields", None)
+        fields = output.columns or (() if asked is None else tuple(asked.split(",")))
+        names, by_interest = self._shown(asked)
+        printed = WatchOutput(output, self._object, names, by_interest)
+        try:
+            printed.begin()
+            changes = self._proton.watch(
+                self._described.plural, fields=fields, on_trouble=_say_trouble, **query
+            )
+            for change in changes:
+                printed.show(change)
+        except KeyboardInterrupt as error:
+            raise click.exceptions.Exit(INTERRUPTED) from error
+
+    def _shown(self, fields: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The attributes that objects come with, and the same by interest."""
         names = self._columns if fields is None else tuple(fields.split(","))
         attributes = self._object.attributes.values()
         required = [a.name for a in attributes if a.required and a.name != "tenant_id"]
         by_interest = dict.fromkeys([self._object.key, "name", *required, *names])
-        output.show_list(
-            self._described.plural, documents, names, tuple(n for n in by_interest if n in names)
-        )
+        return names, tuple(n for n in by_interest if n in names)
 
     def _output(self, values: Mapping[str, Any]) -> Output:
         columns = tuple(c.strip() for given in values["columns"] for c in given.split(","))
@@ -143,6 +170,10 @@ class ServiceCommand(click.Command):
         if both := [name for name in cleared if name in body]:
             raise InvalidRequest(f"{', '.join(both)}: can't be both given and cleared")
         return cleared
+
+
+def _say_trouble(error: ClientError) -> None:
+    click.echo(f"protonclient: {' '.join(str(error).split())}; trying again", err=True)
 
 
 def _click_option(number: int, option: Option) -> click.Option:

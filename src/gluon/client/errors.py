@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # loading it takes longer than all the rest of the command line
     import requests
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells have it: 128 and the number of SIGINT."""
+
 _SHOWN_REFERRERS = 5
 """Referrers named in the one line of a conflict; `Conflict.referrers` has all that the server sent."""
 

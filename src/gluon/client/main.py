@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gluon import __version__
-from gluon.client.errors import ClientError, NotFound
+from gluon.client.errors import INTERRUPTED, ClientError, NotFound
 from gluon.particle.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ LOG = logging.getLogger(__name__)
 
 _COMPLETION_TIMEOUT = 1.0
 """Seconds that a press of the tab key may wait for the server."""
-
-_INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended, as shells have it: 128 and the number of SIGINT."""
 
 
 class ServiceCommands(click.Group):
@@ -41,7 +38,7 @@ class ServiceCommands(click.Group):
         try:
             code = super().main(*args, **extra)
         except click.Abort:
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
         except click.ClickException as error:
             _fail(error.format_message())
         except ClientError as error:
@@ -142,6 +139,11 @@ def _log_requests(_ctx: click.Context, _parameter: click.Parameter, debug: bool)
     help="How long to wait for an answer.",
 )
 @click.option(
+    "--request-id",
+    metavar="REQ-UUID",
+    help="Id under which the server logs what is asked for, instead of one that it makes for each request.",
+)
+@click.option(
     "--debug",
     is_flag=True,
     is_eager=True,
@@ -170,7 +172,7 @@ def _client(ctx: click.Context) -> Client:
         host = f"[{host}]"
     url = options.get("url") or f"http://{host}:{options.get('port') or 2705}"
     timeout = _COMPLETION_TIMEOUT if ctx.resilient_parsing else options["timeout"]
-    client = Client(url, timeout=timeout)
+    client = Client(url, timeout=timeout, request_id=options.get("request_id"))
     ctx.call_on_close(client.close)
     return client
 

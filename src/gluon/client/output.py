@@ -34,9 +34,9 @@ class Output:
         elif self.format == "csv":
             _echo(_csv(list(chosen), [chosen]))
         elif self.format == "value":
-            _echo("\n".join(_plain(v) for v in chosen.values()))
+            _echo("\n".join(plain(v) for v in chosen.values()))
         else:
-            _print_table(("field", "value"), [(name, _cell(v)) for name, v in chosen.items()])
+            _print_table(("field", "value"), [(name, cell(v)) for name, v in chosen.items()])
 
     def show_list(
         self,
@@ -54,9 +54,9 @@ class Output:
             _echo(_csv(names, rows))
         elif self.format == "value":
             if rows:
-                _echo("\n".join("\t".join(_plain(row.get(n)) for n in names) for row in rows))
+                _echo("\n".join("\t".join(plain(row.get(n)) for n in names) for row in rows))
         elif self.columns:
-            _print_table(names, [[_cell(row.get(n)) for n in names] for row in rows])
+            _print_table(names, [[cell(row.get(n)) for n in names] for row in rows])
         else:
             _print_fitting(by_interest, rows)
 
@@ -83,22 +83,23 @@ def _csv(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([_plain(row.get(name)) for name in names] for row in rows)
+    writer.writerows([plain(row.get(name)) for name in names] for row in rows)
     return text.getvalue().rstrip("\n")
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """A value as text: strings as they are, nothing for null, else as JSON spells it."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as a terminal may be given it."""
     # What another tenant wrote must not move the cursor or colour the terminal of whoever looks at it.
     return "".join(
         c if unicodedata.category(c)[0] != "C" else c.encode("unicode_escape").decode("ascii")
-        for c in _plain(value)
+        for c in plain(value)
     )
 
 
@@ -111,7 +112,7 @@ def _print_fitting(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> N
     shown: list[str] = []
     columns: list[list[str]] = []
     for name in names:
-        cells = [_shortened(_cell(row.get(name))) if shown else _cell(row.get(name)) for row in rows]
+        cells = [shortened(cell(row.get(name)), _CELL) if shown else cell(row.get(name)) for row in rows]
         width = max(cell_len(text) for text in (name, *cells)) + 3
         if shown and width > room:
             break
@@ -123,8 +124,9 @@ def _print_fitting(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> N
     _print_table(shown, list(zip(*columns, strict=True)), note)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+def shortened(text: str, width: int) -> str:
+    """The text, cut to so many characters where it is longer."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None) -> None:

@@ -13,7 +13,7 @@ What a service's objects are comes from the server: the client has no model file
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -21,8 +21,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from keystoneauth1 import plugin
 
-from gluon.client.errors import InvalidRequest
+from gluon.client.errors import ClientError, InvalidRequest
 from gluon.client.session import DEFAULT_TIMEOUT, ProtonSession, Query
+from gluon.client.watching import Change, Watching
 from gluon.model.model import ApiObject, Model
 from gluon.model.resolution import model_from_document
 from gluon.particle.spelling import did_you_mean
@@ -63,9 +64,13 @@ class Client:
         *,
         auth: plugin.BaseAuthPlugin | None = None,
         timeout: float = DEFAULT_TIMEOUT,
+        request_id: str | None = None,
     ) -> None:
-        """`auth` is a keystoneauth plugin (None: no authentication), `timeout` in seconds."""
-        self.session = ProtonSession(url, auth=auth, timeout=timeout)
+        """`auth` is a keystoneauth plugin (None: no authentication), `timeout` in seconds.
+
+        `request_id` (`req-<uuid>`) is the id under which the server logs all that this client asks for.
+        """
+        self.session = ProtonSession(url, auth=auth, timeout=timeout, request_id=request_id)
 
     def __enter__(self) -> Self:
         return self
@@ -137,18 +142,25 @@ class Proton:
             raise InvalidRequest(f"{self.service} {self.version_id} has no object {name}{hint}")
         return found
 
-    def create(self, name: str, body: Mapping[str, Any]) -> Document:
-        """Create one object; returns it as it was stored."""
-        path = self._collection(self.object(name))
-        return self._document(path, self._session.request("POST", path, body=dict(body)))
+    def create(self, name: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Document:
+        """Create one object; returns it as it was stored.
 
-    def create_many(self, name: str, bodies: Sequence[Mapping[str, Any]]) -> tuple[Document, ...]:
+        With `dry_run`, as in all that writes, nothing is done: it returns what it would, or raises.
+        """
+        path = self._collection(self.object(name))
+        answer = self._session.request("POST", path, query=_dry(dry_run), body=dict(body))
+        return self._document(path, answer)
+
+    def create_many(
+        self, name: str, bodies: Sequence[Mapping[str, Any]], *, dry_run: bool = False
+    ) -> tuple[Document, ...]:
         """Create several objects of one type, all or none; returns them in the order given."""
         found = self.object(name)
         path = self._collection(found)
         body = {found.plural: [dict(b) for b in bodies]}
         with self._session.reading(path):
-            return tuple(self._session.request("POST", path, body=body)[found.plural])
+            answer = self._session.request("POST", path, query=_dry(dry_run), body=body)
+            return tuple(answer[found.plural])
 
     def get(self, name: str, key: Key) -> Document:
         """One object by its identifying key; raises NotFound."""
@@ -156,21 +168,37 @@ class Proton:
         return self._document(path, self._session.request("GET", path))
 
     def update(
-        self, name: str, key: Key, body: Mapping[str, Any], *, revision: int | None = None
+        self,
+        name: str,
+        key: Key,
+        body: Mapping[str, Any],
+        *,
+        revision: int | None = None,
+        dry_run: bool = False,
     ) -> Document:
         """Change what `body` gives and nothing else; None clears a value. Returns the whole object.
 
         With `revision` (the object's `revision_number`) only if nobody has changed it since: else
         Changed is raised. For a port, giving `host_id` and `device_id` binds it, and the answer comes
-        when its controller has answered or the server's wait is over.
+        when its controller has answered or the server's wait is over; a dry run waits for nobody.
         """
         path = self._member(name, key)
-        answer = self._session.request("PUT", path, body=dict(body), headers=_if_match(revision))
+        answer = self._session.request(
+            "PUT", path, query=_dry(dry_run), body=dict(body), headers=_if_match(revision)
+        )
         return self._document(path, answer)
 
-    def delete(self, name: str, key: Key, *, cascade: bool = False, revision: int | None = None) -> None:
+    def delete(
+        self,
+        name: str,
+        key: Key,
+        *,
+        cascade: bool = False,
+        revision: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
         """Delete an object, with `cascade` also all that refers to it; else Conflict names the referrers."""
-        query = [("cascade", "true")] if cascade else []
+        query = [*([("cascade", "true")] if cascade else []), *_dry(dry_run)]
         self._session.request("DELETE", self._member(name, key), query=query, headers=_if_match(revision))
 
     def list(
@@ -192,14 +220,38 @@ class Proton:
         called like one of these parameters is filtered by `**{"attr:limit": value}`.
         """
         found = self.object(name)
-        query = [
-            (parameter, _text(one))
-            for parameter, value in filters.items()
-            for one in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
-        ]
+        query = _filters(filters)
         paging = {"sort_key": sort_key, "sort_dir": sort_dir, "marker": marker, "limit": limit}
         query += [(parameter, _text(value)) for parameter, value in paging.items() if value is not None]
         return self._pages(found, query, limit)
+
+    def watch(
+        self,
+        name: str,
+        /,
+        *,
+        fields: Sequence[str] = (),
+        last_event_id: str | None = None,
+        on_trouble: Callable[[ClientError], None] | None = None,
+        **filters: Any,
+    ) -> Iterator[Change]:
+        """What happens to objects of one type, for ever: first all that there are as ADDED, then changes.
+
+        With `last_event_id` (of a change of an earlier watch) only what came after it. `filters` are as for
+        `list`: an object that begins to match is ADDED, one that ends to match is DELETED. After the first
+        connection interruptions are bridged; `on_trouble` is told of each, once.
+        """
+        found = self.object(name)
+        watching = Watching(
+            self._session,
+            self._collection(found),
+            _filters(filters),
+            key=found.key,
+            fields=tuple(fields),
+            last_event_id=last_event_id,
+            on_trouble=on_trouble,
+        )
+        return iter(watching)
 
     def _pages(self, found: ApiObject, query: Query, limit: int | None) -> Iterator[Document]:
         path = self._collection(found)
@@ -244,10 +296,22 @@ def _segment(text: str) -> str:
         raise InvalidRequest(f"not valid UTF-8: {text!r}") from error
 
 
+def _filters(filters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (parameter, _text(one))
+        for parameter, value in filters.items()
+        for one in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
+    ]
+
+
 def _text(value: object) -> str:
     if value is None:
         return ""  # null, in the query of any type but plain strings
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _dry(dry_run: bool) -> Query:
+    return [("dry_run", "true")] if dry_run else []
 
 
 def _if_match(revision: int | None) -> Mapping[str, str] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,8 +46,11 @@ class ProtonSession:
         *,
         auth: plugin.BaseAuthPlugin | None = None,
         timeout: float = DEFAULT_TIMEOUT,
+        request_id: str | None = None,
     ) -> None:
         """`url` is the server's root, such as `http://127.0.0.1:2705`; `timeout` is in seconds.
+
+        `request_id` (`req-<uuid>`) is sent with each request: logs and audit lines of the server name it.
 
         Raises InvalidRequest for what is not an http or https URL.
         """
@@ -61,6 +64,7 @@ class ProtonSession:
             endpoint_override=self.url,
             client_name="protonclient",
             client_version=__version__,
+            global_request_id=request_id,
         )
 
     def close(self) -> None:
@@ -104,6 +108,40 @@ class ProtonSession:
             return json.loads(response.content)
         except (ValueError, RecursionError) as error:
             raise self.unexpected(path) from error
+
+    @contextmanager
+    def stream(
+        self, path: str, *, query: Query, headers: Mapping[str, str], silence: float
+    ) -> Iterator[Iterator[bytes]]:
+        """The answer to a GET in pieces, as they come, for as long as the block lasts.
+
+        Raises as `request` does, in the block AnswerLost when the connection breaks or nothing comes for
+        `silence` seconds; UnexpectedAnswer for what is no stream of events.
+        """
+        try:
+            response = self._adapter.request(
+                path,
+                "GET",
+                raise_exc=False,
+                timeout=(self._timeout[0], silence),
+                headers=dict(headers),
+                params=list(query),
+                stream=True,
+            )
+        except exceptions.ClientException as error:
+            raise self._explained(error) from error
+        with closing(response):
+            if response.status_code >= 400:
+                raise api_error(response)
+            if response.headers.get("Content-Type", "").partition(";")[0] != "text/event-stream":
+                raise self.unexpected(path)
+            yield self._pieces(response)
+
+    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
+        try:
+            yield from response.iter_content(None)
+        except requests.RequestException as error:
+            raise AnswerLost(f"the connection to {self.url} broke") from error
 
     @contextmanager
     def reading(self, path: str) -> Iterator[None]:

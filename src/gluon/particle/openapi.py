@@ -120,7 +120,10 @@ class _Place:
             }
             for attribute in self._object.attributes.values()
         ]
-        paging = [_ref("parameters", name) for name in ("limit", "marker", "sort_key", "sort_dir", "fields")]
+        paging = [
+            _ref("parameters", name)
+            for name in ("limit", "marker", "sort_key", "sort_dir", "fields", "watch", "start_revision")
+        ]
         page = {
             "type": "object",
             "properties": {
@@ -129,12 +132,14 @@ class _Place:
             },
             "required": [self._plural],
         }
+        answer = _answer("A page of the collection; `next` leads to the following one.", page)
+        answer["content"]["text/event-stream"] = {"schema": _ref("schemas", "gluon.EventStream")}
         return self._operation_of(
             "list",
-            f"List {self._plural}",
-            {"200": _answer("A page of the collection; `next` leads to the following one.", page)},
+            f"List {self._plural}, or watch them",
+            {"200": answer},
             _READ_ERRORS,
-            parameters=[*paging, *filters],
+            parameters=[*paging, *filters, _ref("parameters", "Last-Event-ID")],
         )
 
     def _post(self) -> Operation:
@@ -146,6 +151,7 @@ class _Place:
             f"Create {self._a_noun}, or several: all or nothing",
             {"201": answer},
             _CREATE_ERRORS,
+            parameters=[_ref("parameters", "dry_run")],
             requestBody=_request({"anyOf": [one, many]}),
         )
 
@@ -172,7 +178,7 @@ class _Place:
             f"Change what is given of {self._a_noun} and nothing else; PUT and PATCH are the same",
             {"200": _answer("The object as it is now.", _ref("schemas", self._object.name), "ETag")},
             _UPDATE_ERRORS,
-            parameters=[_ref("parameters", "If-Match")],
+            parameters=[_ref("parameters", name) for name in ("dry_run", "If-Match")],
             requestBody=_request(_ref("schemas", f"{self._object.name}.Update")),
         )
 
@@ -182,7 +188,7 @@ class _Place:
             f"Delete {self._a_noun}",
             {"204": {"description": "Deleted."}},
             _DELETE_ERRORS,
-            parameters=[_ref("parameters", name) for name in ("cascade", "If-Match")],
+            parameters=[_ref("parameters", name) for name in ("cascade", "dry_run", "If-Match")],
         )
 
     def _status(self) -> Operation:

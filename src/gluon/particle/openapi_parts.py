@@ -51,6 +51,12 @@ SHARED_SCHEMAS: Mapping[str, Any] = MappingProxyType(
             },
             "required": ["title", "status", "detail", "request_id"],
         },
+        "gluon.EventStream": {
+            "type": "string",
+            "description": "Server-Sent Events (WHATWG HTML, section 9.2). ADDED, MODIFIED and DELETED: "
+            "`data` is the object, `id` where to go on. BOOKMARK: `data` is `{revision, snapshot_complete}`. "
+            "TOO_OLD: `data` is `{reason, detail}`; begin anew without an id.",
+        },
         "gluon.Status": {
             "type": "object",
             "properties": {
@@ -112,8 +118,29 @@ PARAMETERS: Mapping[str, Any] = MappingProxyType(
             _list_of({"type": "string"}),
             **_COMMAS,
         ),
+        "watch": _query(
+            "watch",
+            "Instead of a page, a stream of what changes: first all objects, then each change. Without a "
+            "value it means true. `limit`, `marker`, `sort_key` and `sort_dir` can't be combined with it.",
+            {"type": "boolean", "default": False},
+            allowEmptyValue=True,
+        ),
+        "start_revision": _query(
+            "start_revision",
+            "With `watch`: no snapshot, but what came after the event with this id, or after this revision "
+            "of etcd.",
+            {"type": "string"},
+        ),
+        "Last-Event-ID": _header(
+            "Last-Event-ID", "With `watch`: the same as `start_revision`, and before it."
+        ),
         "cascade": _query(
             "cascade", "Delete all that refers to the object too.", {"type": "boolean", "default": False}
+        ),
+        "dry_run": _query(
+            "dry_run",
+            "Change nothing, and answer as if it were done; no bind is begun or waited for.",
+            {"type": "boolean", "default": False},
         ),
         "If-Match": _header(
             "If-Match", 'Only if the object is at this revision: its ETag, as `"7"`, or `*`.'
