@@ -417,8 +417,15 @@ async def test_it_is_reached_by_a_socket_and_over_tls(tmp_path: Path) -> None:
 async def test_the_first_of_several_hosts_that_answers_is_taken(
     url: str, mariadb_server: MariadbServer
 ) -> None:
-    hosts = f"host=127.0.0.1:9&host=127.0.0.1:{mariadb_server.port}"
-    async with opened(f"{url.replace(f'127.0.0.1:{mariadb_server.port}', '')}?{hosts}") as database:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    ports = (9, silent.sockets[0].getsockname()[1], mariadb_server.port)
+    hosts = "&".join(f"host=127.0.0.1:{port}" for port in ports)
+    named = url.replace(f"127.0.0.1:{mariadb_server.port}", "")
+    async with silent, opened(f"{named}?{hosts}", pool_timeout=6.0) as database:
         assert await database.read(lambda tx: tx.fetch(Statement("SELECT 1"))) == [(1,)]
 
 

@@ -22,6 +22,7 @@ wait until its node has applied all that was committed anywhere before it began.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from asyncmy import errors
@@ -61,18 +62,24 @@ class MariadbDriver:
         self._prepared = False
 
     async def connect(self) -> Session:
-        """A new session, on the first host that takes us."""
-        reason: Exception | None = None
-        for host, port in self._address.hosts or ((None, 0),):
+        """A new session, on the first host that takes us; a silent one gets its share of the time."""
+        hosts = self._address.hosts or ((None, 0),)
+        patience = self._options.pool_timeout / len(hosts)
+        reason: errors.MySQLError | None = None
+        for host, port in hosts:
             connection = self._connection(host, port)
             try:
-                await connection.connect()
-                return await self._session(connection)
+                async with asyncio.timeout(patience):
+                    await connection.connect()
+                    return await self._session(connection)
             except BaseException as error:
                 connection.close()
-                if not isinstance(error, errors.MySQLError):
+                if isinstance(error, TimeoutError):
+                    reason = errors.OperationalError(2003, f"{host} does not answer within {patience:g} s")
+                elif isinstance(error, errors.MySQLError):
+                    reason = error
+                else:
                     raise
-                reason = error
         assert reason is not None
         raise reason
 
