@@ -34,6 +34,9 @@ POLL = 1.0
 SHORT_POLL = 0.05
 """The same, where the database can't tell of other servers' commits. Only the leader looks."""
 
+VERIFY = 2.0
+"""Seconds between two looks of an idle relay whether etcd still has what it wrote last."""
+
 READ_ROWS = 1024
 READ_BYTES = 8 * 1024 * 1024
 """What is read from the outbox at a time at most: enough for several batches, small enough to hold."""
@@ -146,6 +149,7 @@ class Relay:
         self._backoff = Backoff()
         self._max_rows = MAX_ROWS
         self._record_revision = 0
+        self._verified = 0.0
         self._waiting: list[OutboxRow] = []
         self._more_to_come = False
         self._removal: asyncio.Task[None] | None = None
@@ -225,8 +229,24 @@ class Relay:
                 else:
                     self._gets_on()
                     await self._sleep()
+                    await self._verify()
         finally:
             await self._drop_removal()
+
+    async def _verify(self) -> None:
+        """Notice an etcd that was restored while nothing was to be written.
+
+        Nobody else may: in a backup that is fresh enough all leases and watches go on, the election key too.
+        """
+        loop = asyncio.get_running_loop()
+        if self._waiting or self._removal is not None or loop.time() < self._verified + VERIFY:
+            return
+        self._verified = loop.time()
+        outcome = await self._etcd.transact(
+            [Compare.mod_revision(self._record_key, "=", self._record_revision)], []
+        )
+        if not outcome.succeeded:
+            raise _Overtaken
 
     async def _recover(self) -> None:
         """Find out where we stand: remove the rows that etcd has, and learn the record's revision."""
