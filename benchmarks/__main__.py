@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import binds, creates, feed, lists, neutron, starts
+from . import binds, creates, feed, lists, neutron, resync, starts
 from .results import Results
 
 SCENARIOS = {
@@ -17,6 +17,7 @@ SCENARIOS = {
     "binds": binds.measure,
     "lists": lists.measure,
     "starts": starts.measure,
+    "resync": resync.measure,
     "neutron": neutron.measure,
 }
 

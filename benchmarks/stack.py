@@ -25,6 +25,7 @@ class Stack:
     proton: str
     etcd: str
     pids: dict[str, int]
+    state_dir: Path
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def running_stack(*arguments: str) -> Iterator[Stack]:
             if not line:
                 raise RuntimeError(f"{' '.join(command)} did not come up")
             ready = json.loads(line)
-            yield Stack(ready["proton"], ready["etcd"], ready["pids"])
+            yield Stack(ready["proton"], ready["etcd"], ready["pids"], Path(ready["state_dir"]))
         finally:
             process.terminate()
             process.wait(30)
