@@ -61,16 +61,16 @@ async def test_the_leader_is_killed_and_comes_back_without_its_data(
     victim = await cluster.settled()
     async with stack_at(cluster, victim, tmp_path, etcd_prefix) as stack:
         async with clients_at_work(stack, CLIENTS, SEED) as load:
-            await load.goes_on(50)
+            await load.goes_on(30)
             victim.kill()
             assert await works_again(stack, "leader killed", 20) < 20
-            await load.goes_on(50)
+            await load.goes_on(30)
             victim.wipe()
             await asyncio.to_thread(cluster.add_anew, victim)
             victim.start()
             await victim.ready()
             assert await works_again(stack, "wiped member added anew", 20) < 20
-            await load.goes_on(50)
+            await load.goes_on(30)
         load.ledger.compare(await agreed(stack))
         direct = Etcd([victim.url])
         on_all = (await stack.etcd.list(f"{etcd_prefix}/")).items
@@ -86,11 +86,11 @@ async def test_the_member_in_use_is_partitioned(
     victim = await cluster.settled() if which == "leader" else await a_follower(cluster)
     async with stack_at(cluster, victim, tmp_path, etcd_prefix) as stack:
         async with clients_at_work(stack, CLIENTS, SEED) as load:
-            await load.goes_on(50)
+            await load.goes_on(30)
             cluster.partition(victim)
             try:
                 assert await works_again(stack, f"{which} partitioned", 30) < 30
-                await load.goes_on(50)
+                await load.goes_on(30)
             finally:
                 cluster.heal(victim)
             await load.goes_on(20)

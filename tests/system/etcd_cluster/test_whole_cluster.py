@@ -54,11 +54,11 @@ async def test_a_secured_cluster_is_restored_from_a_snapshot_and_then_wiped(
 ) -> None:
     async with stack_of(cluster, tmp_path) as stack:
         async with clients_at_work(stack, 4, seed=1) as load:
-            await load.goes_on(100)
+            await load.goes_on(60)
             # It knows no tokens when it comes back.
             cluster.members[0].kill()
             cluster.members[0].start()
-            await load.goes_on(50)
+            await load.goes_on(30)
         load.ledger.compare(await agreed(stack))
         everything = cluster.control("get", "", "--prefix", "--keys-only").split()
         assert everything
