@@ -206,6 +206,7 @@ def test_a_state_directory_in_use_is_refused(stack: RunningStack) -> None:
         (("--etcd", "127.0.0.1:0x"), "give it as http://HOST:PORT"),
         (("--models", "/no/such/directory"), "there is no such directory"),
         (("--database", "oracle://somewhere/else"), "oracle"),
+        (("--workers", "2"), "SQLite serves one process"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(tmp_path: Path, options: tuple[str, ...], why: str) -> None:

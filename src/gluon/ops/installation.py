@@ -48,6 +48,8 @@ class Installation:
     etcd_is_ours: bool
     etcd_is_doubtful: bool = False
     """Of a version that can lose writes, which whoever started us has chosen all the same."""
+    workers: int = 1
+    """Processes of the Proton Server."""
 
     @property
     def proton_url(self) -> str:
@@ -63,6 +65,7 @@ class Installation:
             "etcd_host": self.etcd.host,
             "etcd_port": self.etcd.port,
             "auth_strategy": "noauth",
+            "workers": self.workers,
         }
         return (
             _WRITTEN_BY

@@ -52,6 +52,14 @@ main.add_command(controller)
     "--database", metavar="URL", help="Database to use, instead of a SQLite file in the state directory."
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes of the Proton Server; more than one need a database other than SQLite.",
+)
+@click.option(
     "--models",
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -70,6 +78,7 @@ def up(
     port: int,
     etcd: str | None,
     database: str | None,
+    workers: int,
     models: Path | None,
     backends: tuple[str, ...],
 ) -> None:
@@ -94,7 +103,7 @@ def up(
     def report(line: str) -> None:
         click.echo(f"gluon up: {line}", err=True)
 
-    wishes = Wishes(state_dir or default_state_dir(), port, etcd, database, models, backends)
+    wishes = Wishes(state_dir or default_state_dir(), port, etcd, database, models, backends, workers)
 
     async def run() -> None:
         await Up(wishes, report, announce).run()

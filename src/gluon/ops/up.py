@@ -66,6 +66,7 @@ class Wishes:
     database: str | None = None
     models: Path | None = None
     backends: tuple[str, ...] = ()
+    workers: int = 1
 
 
 T = TypeVar("T")
@@ -155,11 +156,17 @@ class Up:
             backends=parse_backends(wishes.backends),
             shim_name=name_of_shim(etcd_is_ours=wishes.etcd is None),
             etcd_is_ours=wishes.etcd is None,
+            workers=wishes.workers,
         )
         try:
-            open_database(installation.database_url)
+            database = open_database(installation.database_url)
         except UnsupportedDatabase as error:
             raise CannotStart(f"--database: {error}") from error
+        if wishes.workers > 1 and not database.shared:
+            raise CannotStart(
+                f"--workers {wishes.workers}: SQLite serves one process; "
+                "name a PostgreSQL or MariaDB database with --database"
+            )
         ports.append(reserve_port(_HOST, wishes.port))
         if installation.etcd_is_ours:
             ports += [reserve_port(_HOST, 0), reserve_port(_HOST, 0)]
