@@ -41,6 +41,7 @@ objects:
       limit: {type: integer}
       fields: {type: string}
       cascade: {type: string}
+      dry_run: {type: string}
       self: {type: string}
       option_0: {type: string}
       Format: {type: string}

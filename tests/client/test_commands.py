@@ -73,6 +73,8 @@ def test_create_show_list_update_clear_and_delete(
             cleared = command.json(f"{noun}-update", key, "--clear", attribute.name)
             assert cleared[attribute.name] is None
 
+    assert command.out(f"{noun}-delete", "--cascade", "--dry-run", key) == ""
+    assert command.json(f"{noun}-show", key)["revision_number"] > 1
     assert command.out(f"{noun}-delete", "--cascade", key) == ""
     assert key in command.error(f"{noun}-show", key)
 

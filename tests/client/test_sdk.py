@@ -129,6 +129,22 @@ def test_an_update_of_what_has_changed_meanwhile_is_refused(l3vpn: Proton) -> No
     l3vpn.delete("vpn", vpn["id"], revision=changed["revision_number"])
 
 
+def test_a_dry_run_returns_or_raises_what_a_write_would_and_does_nothing(l3vpn: Proton) -> None:
+    vpn = l3vpn.create("vpn", {"tenant_id": TENANT, "name": "x"})
+    key = vpn["id"]
+    rehearsed = l3vpn.create("vpn", {"tenant_id": TENANT}, dry_run=True)
+    with pytest.raises(NotFound):
+        l3vpn.get("vpn", rehearsed["id"])
+    assert len(l3vpn.create_many("vpn", [{"tenant_id": TENANT}] * 2, dry_run=True)) == 2
+    assert l3vpn.update("vpn", key, {"name": "y"}, dry_run=True)["revision_number"] == 2
+    with pytest.raises(Changed):
+        l3vpn.update("vpn", key, {"name": "y"}, revision=9, dry_run=True)
+    with pytest.raises(InvalidFields):
+        l3vpn.update("vpn", key, {"name": 1}, dry_run=True)
+    l3vpn.delete("vpn", key, dry_run=True)
+    assert l3vpn.get("vpn", key) == vpn
+
+
 def test_none_clears_and_what_is_read_can_be_sent_back(l3vpn: Proton) -> None:
     vpn = l3vpn.create("vpn", {"tenant_id": TENANT, "name": "x"})
     assert l3vpn.update("vpn", vpn["id"], vpn) == vpn

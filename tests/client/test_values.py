@@ -123,7 +123,7 @@ class TestOddNames:
                 "true",
             ),
             *("--attr:clear", "c", "--limit", "7", "--fields", "x", "--cascade", "no", "--self", "me"),
-            *("--option_0", "o", "--Format", "F", "--_x", "y", "--format", "json"),
+            *("--attr:dry_run", "dry", "--option_0", "o", "--Format", "F", "--_x", "y", "--format", "json"),
         )
         del thing["created_at"], thing["updated_at"], thing["revision_number"]
         assert thing == {
@@ -135,6 +135,7 @@ class TestOddNames:
             "limit": 7,
             "fields": "x",
             "cascade": "no",
+            "dry_run": "dry",
             "self": "me",
             "option_0": "o",
             "Format": "F",
@@ -142,6 +143,9 @@ class TestOddNames:
         }
         changed = self.odd.json("thing-update", "k1", "--clear", "clear", "--attr:columns", "4")
         assert (changed["clear"], changed["columns"]) == (None, 4)
+        changed = self.odd.json("thing-update", "k1", "--attr:dry-run", "wet", "--dry-run")
+        assert changed["dry_run"] == "wet"
+        assert self.odd.json("thing-show", "k1")["dry_run"] == "dry"
         self.odd.out("thing-delete", "k1", "--cascade")
 
     @pytest.mark.parametrize(

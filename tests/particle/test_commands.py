@@ -23,10 +23,11 @@ def test_every_object_has_its_five_commands_with_all_attributes(service: str) ->
     assert list(found) == [f"{o.api_name}-{verb.value}" for o in model.objects.values() for verb in Verb]
     for api_object in model.objects.values():
         create = found[f"{api_object.api_name}-create"]
-        assert [o.parameter for o in create.options] == list(api_object.attributes)
+        assert [o.parameter for o in create.options] == [*api_object.attributes, "dry_run"]
         update = found[f"{api_object.api_name}-update"]
         assert [a.name for a in update.arguments] == [api_object.key]
-        assert {o.parameter for o in update.options} == set(api_object.attributes) - {api_object.key}
+        wanted = (set(api_object.attributes) | {"dry_run"}) - {api_object.key}
+        assert {o.parameter for o in update.options} == wanted
 
 
 def test_names_are_as_the_model_writes_them() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE = 20.0
@@ -18,6 +19,8 @@ class Answer:
     status: int
     media_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By name in small letters."""
 
     @property
     def document(self) -> Any:
@@ -63,4 +66,5 @@ def read_answer(connection: socket.socket, method: str = "GET") -> Answer:
         body = response.read()
     except (http.client.BadStatusLine, ConnectionResetError):
         return Answer(0, "", b"")
-    return Answer(response.status, response.getheader("content-type", ""), body)
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers.get("content-type", ""), body, headers)

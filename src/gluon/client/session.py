@@ -7,6 +7,7 @@ plugin may be passed instead.
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -55,6 +56,9 @@ class ProtonSession:
         Raises InvalidRequest for what is not an http or https URL.
         """
         self.url = _checked(url)
+        # Whoever calls us from within a trace says so here; the server's part of it then is found there.
+        trace = os.environ.get("TRACEPARENT")
+        self._trace = {"traceparent": trace} if trace else {}
         self._timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
         self._http = requests.Session()
         # A proxy of the environment can't reach this machine's own loopback on our behalf.
@@ -85,7 +89,7 @@ class ProtonSession:
         Raises ApiError for a refusal, and the other errors of `gluon.client.errors`.
         """
         arguments: dict[str, Any] = {"params": list(query)} if query else {}
-        sent_headers = {"Accept": "application/json", **(headers or {})}
+        sent_headers = {"Accept": "application/json", **self._trace, **(headers or {})}
         try:
             if body is not None:
                 arguments["data"] = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
@@ -124,7 +128,7 @@ class ProtonSession:
                 "GET",
                 raise_exc=False,
                 timeout=(self._timeout[0], silence),
-                headers=dict(headers),
+                headers={**self._trace, **headers},
                 params=list(query),
                 stream=True,
             )

@@ -125,16 +125,16 @@ def _commands(model: Model, api_object: ApiObject) -> Iterable[Command]:
         Verb.CREATE,
         f"Create {with_article(noun)}.{about}",
         (),
-        [_body_option(api_object, a, Verb.CREATE) for a in attributes],
+        [*(_body_option(api_object, a, Verb.CREATE) for a in attributes), _DRY_RUN],
     )
     yield command(Verb.SHOW, f"Show one {noun}.", (key,), ())
     yield command(
         Verb.UPDATE,
         f"Change what is given of {with_article(noun)}, and nothing else.",
         (key,),
-        [_body_option(api_object, a, Verb.UPDATE) for a in changeable],
+        [*(_body_option(api_object, a, Verb.UPDATE) for a in changeable), _DRY_RUN],
     )
-    yield command(Verb.DELETE, f"Delete {with_article(noun)}.", (key,), [_CASCADE])
+    yield command(Verb.DELETE, f"Delete {with_article(noun)}.", (key,), [_CASCADE, _DRY_RUN])
     yield command(Verb.LIST, f"List {api_object.plural}.", (), (*_filters(attributes), *_PAGING))
 
 
@@ -157,9 +157,11 @@ def _body_option(api_object: ApiObject, attribute: Attribute, verb: Verb) -> Opt
             notes.append("made by the server if left out")
     elif attribute.name == api_object.parent_key:
         notes.append("fixed after creation")
+    # What the API itself calls a parameter of writes, an attribute can't be called as well.
+    name = filter_name(attribute.name) if attribute.name == _DRY_RUN.name else attribute.name
     return Option(
-        attribute.name,
-        _flags(attribute.name),
+        name,
+        _flags(name),
         Place.BODY,
         attribute.name,
         attribute.value_type,
@@ -216,6 +218,16 @@ _CASCADE = Option(
     "cascade",
     AttributeType.BOOLEAN,
     "Delete all that refers to it too",
+    is_flag=True,
+)
+
+_DRY_RUN = Option(
+    "dry_run",
+    ("--dry_run", "--dry-run"),
+    Place.QUERY,
+    "dry_run",
+    AttributeType.BOOLEAN,
+    "Change nothing, and answer as if it were done",
     is_flag=True,
 )
 
