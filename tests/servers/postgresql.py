@@ -194,7 +194,8 @@ class PostgresqlServer:
             "max_connections": "200",
             "shared_buffers": "32MB",
             "fsync": "on" if self._durable else "off",
-            "synchronous_commit": "on" if self._durable else "off",
+            # Off, a killed server would lose what it had acknowledged last.
+            "synchronous_commit": "on",
             "full_page_writes": "on" if self._durable else "off",
             "log_min_messages": "fatal",
             "log_min_error_statement": "fatal",

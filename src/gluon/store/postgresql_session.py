@@ -182,7 +182,8 @@ def explain(error: Exception, statement_timeout: float) -> DatabaseError:
         # A table was changed under a statement that was prepared before; the driver has forgotten it now.
         return Contention(str(error))
     if not isinstance(error, asyncpg.PostgresError):
-        if "clos" in str(error):
+        # The first: a connection that is told to end while it is idle is "busy" until it is closed.
+        if isinstance(error, asyncpg.InternalClientError) or "clos" in str(error):
             return ConnectionLost(str(error))
         return DatabaseError(str(error))
     state = error.sqlstate or ""
