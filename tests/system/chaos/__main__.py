@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from system.chaos.databases import DATABASES
 from system.chaos.run import survive
 
 
@@ -18,16 +19,20 @@ def main() -> int:
     some_seed = random.randrange(1_000_000)
     parser.add_argument("--seed", type=int, default=some_seed, help="replay that run (default: another one)")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long it lasts (default: 120)")
+    parser.add_argument("--database", choices=DATABASES, default="postgresql", help="(default: postgresql)")
     arguments = parser.parse_args()
     start = time.monotonic()
 
     def report(line: str) -> None:
         print(f"{time.monotonic() - start:7.1f} s  {line}", flush=True)
 
-    print(f"seed {arguments.seed}; to repeat this: make chaos CHAOS='--seed {arguments.seed}'")
+    again = f"--seed {arguments.seed} --seconds {arguments.seconds:g} --database {arguments.database}"
+    print(f"seed {arguments.seed}; to repeat this: make chaos CHAOS='{again}'")
     with tempfile.TemporaryDirectory(prefix="gluon-chaos-") as folder:
         try:
-            survived = asyncio.run(survive(Path(folder), arguments.seed, arguments.seconds, report))
+            survived = asyncio.run(
+                survive(Path(folder), arguments.seed, arguments.seconds, report, arguments.database)
+            )
         except AssertionError as error:
             print(f"NOT survived, seed {arguments.seed}: {error}", file=sys.stderr)
             kept = Path(tempfile.mkdtemp(prefix="gluon-chaos-logs-"))

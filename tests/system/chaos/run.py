@@ -18,6 +18,7 @@ from system.faults.clients import clients_at_work
 from system.faults.feed_watcher import watching
 
 CLIENTS = 6
+WEIGHTS = {"server-1": 3, "server-2": 3, "postgresql": 2, "galera-1": 2, "galera-2": 2}
 PATIENCE = 60.0
 """Seconds after the last mishap in which all have to agree."""
 
@@ -52,10 +53,12 @@ class Survived:
         return "\n".join(lines)
 
 
-async def survive(folder: Path, seed: int, seconds: float, report: Callable[[str], None]) -> Survived:
+async def survive(
+    folder: Path, seed: int, seconds: float, report: Callable[[str], None], database: str = "postgresql"
+) -> Survived:
     """Raises AssertionError with what was lost, doubled, or seen to go back."""
-    async with everything(folder, report) as stack:
-        plan = mishaps(seed, stack.possible(), {"server-1": 3, "server-2": 3, "postgresql": 2})
+    async with everything(folder, database, report) as stack:
+        plan = mishaps(seed, stack.possible(), WEIGHTS)
         trouble = Trouble(stack, plan, report)
         async with watching(stack.cluster.urls, stack.keys) as feed, _witness(stack) as witness:
             async with clients_at_work(stack, CLIENTS, seed) as load:

@@ -1,14 +1,13 @@
-"""Everything at once: two servers, three members of etcd, PostgreSQL, two shims, cables that can be cut."""
+"""Everything at once: two servers, three members of etcd, a database, two shims, cables that can be cut."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
@@ -16,8 +15,8 @@ from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
 from servers.etcd import free_ports
 from servers.etcd_cluster import EtcdCluster
-from servers.postgresql import PostgresqlServer
 from system.chaos.cable import Cable
+from system.chaos.databases import DATABASES, ChaosDatabase, Part
 from system.chaos.plan import Fault
 from system.faults.processes import Program
 from system.faults.stack import SERVICE, Shim, Stack
@@ -26,16 +25,6 @@ BIND_TIMEOUT = 1.0
 LEASE = 2
 SHIMS = {"shim-1": ("compute-1", "compute-2"), "shim-2": ("compute-2", "compute-3")}
 """Both answer for compute-2: binds there are contended for."""
-
-
-class Part(Protocol):
-    """A process that can be hurt."""
-
-    def start(self) -> None: ...
-    def stop(self) -> object: ...
-    def kill(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -59,10 +48,9 @@ class ChaosStack(Stack):
     Checks reach etcd without a cable, and the servers in turn.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: ChaosDatabase) -> None:
         self.cluster = EtcdCluster(folder / "etcd")
-        # A commit has to be on the disk, not only said: its process is going to be killed.
-        self.database = PostgresqlServer(folder / "postgresql", durable=True)
+        self.database = database
         self.servers: dict[str, Program] = {}
         self.urls: list[str] = []
         self.lines: dict[str, Line] = {}
@@ -73,7 +61,7 @@ class ChaosStack(Stack):
         self._folder = folder
         self._turn = itertools.count()
 
-    async def prepare(self, database_url: str) -> None:
+    async def prepare(self) -> None:
         """Lay the cables, and write the configurations of all programs."""
         ports = free_ports(2)
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
@@ -81,15 +69,14 @@ class ChaosStack(Stack):
         self.http = httpx.AsyncClient(timeout=BIND_TIMEOUT + 15)
         for number, port in enumerate(ports, 1):
             name = f"server-{number}"
-            through = await self._cable(f"{name} to the database", ("127.0.0.1", self.database.port))
+            database = self.database.url(await self._line_to_database(name, self.database.ports(number)))
             endpoints = await self._etcd_line(name)
             config = self._folder / f"{name}.conf"
             config.write_text(
                 f"[api]\nport = {port}\nservice_list = {SERVICE}\npublic_url = {self.url}\n"
                 f"bind_timeout = {BIND_TIMEOUT}\n"
                 f"[etcd]\nendpoints = {endpoints}\ntimeout = 2\n"
-                f"[database]\n"
-                f"connection = {_escaped(database_url.replace(f':{self.database.port}/', f':{through}/'))}\n"
+                f"[database]\nconnection = {database.replace('$', '$$')}\n"
                 "pool_timeout = 3\nstatement_timeout = 3\n"
             )
             self.servers[name] = Program.installed("proton-server", config, name)
@@ -105,7 +92,7 @@ class ChaosStack(Stack):
     def parts(self) -> dict[str, Part]:
         """The processes by name."""
         members = {f"etcd-{number}": member for number, member in enumerate(self.cluster.members, 1)}
-        return {**self.servers, **self.shims, **members, "postgresql": self.database}
+        return {**self.servers, **self.shims, **members, **self.database.parts}
 
     def possible(self) -> dict[Fault, list[str]]:
         """What can happen to which part."""
@@ -151,11 +138,13 @@ class ChaosStack(Stack):
         self.lines[f"{name} to etcd"] = Line(cables)
         return ",".join(f"http://127.0.0.1:{cable.port}" for cable in cables)
 
-    async def _cable(self, name: str, target: tuple[str, int]) -> int:
-        cable = Cable(*target)
-        await cable.lay()
-        self.lines[name] = Line([cable])
-        return cable.port
+    async def _line_to_database(self, name: str, ports: Sequence[int]) -> Sequence[int]:
+        """Cables to the ports; theirs."""
+        cables = [Cable("127.0.0.1", port) for port in ports]
+        for cable in cables:
+            await cable.lay()
+        self.lines[f"{name} to the database"] = Line(cables)
+        return [cable.port for cable in cables]
 
     async def close(self) -> None:
         """Leave nothing behind."""
@@ -167,23 +156,21 @@ class ChaosStack(Stack):
             for cable in line.cables:
                 await cable.remove()
         self.cluster.close()
-        self.database.kill()
+        self.database.end()
 
 
 @asynccontextmanager
-async def everything(folder: Path, report: Callable[[str], None]) -> AsyncIterator[ChaosStack]:
-    """All parts, running; gone after the block."""
-    stack = ChaosStack(folder)
+async def everything(folder: Path, database: str, report: Callable[[str], None]) -> AsyncIterator[ChaosStack]:
+    """All parts, running; gone after the block. The database is one of DATABASES."""
+    stack = ChaosStack(folder, DATABASES[database](folder))
     try:
         stack.cluster.start()
-        stack.database.start()
-        await asyncio.to_thread(stack.database.wait_ready)
-        stack.database.query("CREATE DATABASE gluon")
-        await stack.prepare(stack.database.url("gluon"))
+        await stack.database.start()
+        await stack.prepare()
         for program in [*stack.servers.values(), *stack.shims.values()]:
             program.start()
         await stack.ready()
-        report("two servers, three members of etcd, PostgreSQL and two shims are up")
+        report(f"two servers, three members of etcd, {', '.join(stack.database.parts)} and two shims are up")
         yield stack
     finally:
         await stack.close()
@@ -191,7 +178,3 @@ async def everything(folder: Path, report: Callable[[str], None]) -> AsyncIterat
 
 def _port_of(url: str) -> int:
     return int(url.rsplit(":", 1)[1].rstrip("/"))
-
-
-def _escaped(value: str) -> str:
-    return value.replace("$", "$$")

@@ -11,14 +11,15 @@ import pytest
 from system.chaos.plan import Fault, mishaps
 from system.chaos.run import survive
 
-SECONDS = 25.0
-
 
 @pytest.mark.timeout(240)
-async def test_whatever_dies_nothing_acknowledged_is_lost_and_all_agree_in_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("database", "seconds"), [("postgresql", 25.0), ("galera", 15.0)])
+async def test_whatever_dies_nothing_acknowledged_is_lost_and_all_agree_in_the_end(
+    tmp_path: Path, database: str, seconds: float
+) -> None:
     seed = int(os.environ.get("GLUON_SEED") or random.randrange(1_000_000))
     print(f"to repeat this: GLUON_SEED={seed}")
-    survived = await survive(tmp_path, seed, SECONDS, print)
+    survived = await survive(tmp_path, seed, seconds, print, database)
     print(survived)
     assert survived.acknowledged > 100
     assert sum(survived.mishaps.values()) >= 3

@@ -34,11 +34,16 @@ class Trouble:
                 await self._one_ends()
             if loop.time() > end:
                 break
-            if mishap.part not in self._hurt:
+            if self._may_happen(mishap):
                 self._hurt.add(mishap.part)
                 self._running.add(asyncio.create_task(self._happens(mishap)))
         while self._running:
             await self._one_ends()
+
+    def _may_happen(self, mishap: Mishap) -> bool:
+        if mishap.part in self._stack.database.parts:
+            return not self._hurt & self._stack.database.parts.keys()
+        return mishap.part not in self._hurt
 
     async def _one_ends(self) -> None:
         ended, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
@@ -54,6 +59,8 @@ class Trouble:
             line.mend()
         else:
             await self._befalls_a_process(mishap)
+        if mishap.part in self._stack.database.parts:
+            await self._stack.database.healed(mishap.part)
         self.survived[mishap.fault, mishap.part] += 1
         self._hurt.discard(mishap.part)
 
