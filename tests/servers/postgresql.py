@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -29,16 +30,27 @@ class PostgresqlServer:
     """One postgres. It comes back on the same port and with the same data as often as it is started.
 
     `durable` makes commits wait for the disk, as they do where it matters; without it they survive a killed
-    process all the same, and tests are quicker.
+    process all the same, and tests are quicker. With `unix_socket` it listens on one, too, beside its data.
     """
 
-    def __init__(self, directory: Path, *, durable: bool = False, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durable: bool = False,
+        unix_socket: bool = False,
+        options: Sequence[str] = (),
+    ) -> None:
         self.directory = directory
         # pytest closes its folders to all other users, again and again.
         self._home = tempfile.TemporaryDirectory(prefix="gluon-postgresql-") if os.getuid() == 0 else None
         self.data = Path(self._home.name if self._home else directory) / "data"
         (self.port,) = free_ports(1)
+        # Making the data takes so long that others might take the port. Bound like this it looks taken.
+        self._reserved: socket.socket | None = socket.socket()
+        self._reserved.bind(("127.0.0.1", self.port))
         self._durable = durable
+        self._unix_socket = unix_socket
         self._options = tuple(options)
         self._process = ServerProcess("postgres", directory / "postgres.log")
         self._spare: list[str] = []
@@ -53,6 +65,9 @@ class PostgresqlServer:
         """Start it, making its data directory first if there is none; `wait_ready` tells when it answers."""
         if not self.data.exists():
             self._install()
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
         self._process.start(self._command(), program_environment())
 
     def wait_ready(self) -> None:
@@ -158,6 +173,7 @@ class PostgresqlServer:
         if self._home:
             account = pwd.getpwnam(_ACCOUNT)
             Path(self._home.name).chmod(0o711)
+            os.chown(self._home.name, account.pw_uid, account.pw_gid)
             self.data.mkdir(mode=0o700)
             os.chown(self.data, account.pw_uid, account.pw_gid)
         secret = self.data.with_name("password")
@@ -190,7 +206,7 @@ class PostgresqlServer:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
-            "unix_socket_directories": "",
+            "unix_socket_directories": str(self.data.parent) if self._unix_socket else "",
             "max_connections": "200",
             "shared_buffers": "32MB",
             "fsync": "on" if self._durable else "off",

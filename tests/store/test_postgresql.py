@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from gluon.store.database import (
     DatabaseOptions,
@@ -26,6 +27,7 @@ from gluon.store.postgresql import PostgresqlDatabase, PostgresqlDriver
 from gluon.store.postgresql_session import Mark, PostgresqlSession
 from gluon.store.schema import Schema
 from gluon.store.statement import Statement
+from servers.etcd import free_ports
 from servers.postgresql import PostgresqlServer
 from store.models import ID, NAME, api_object, attribute, model, reference
 from store.stores import Store, open_store
@@ -349,6 +351,33 @@ async def test_text_is_sorted_by_its_bytes(url: str) -> None:
 async def test_a_driver_in_the_url_makes_no_difference(url: str, scheme: str) -> None:
     async with opened(f"{scheme}:{url.partition(':')[2]}?ssl=disable") as database:
         assert await database.read(Outbox(database.dialect).depth) == 0
+
+
+async def test_of_several_hosts_one_that_answers_is_taken(url: str) -> None:
+    (gone,) = free_ports(1)
+    parsed = make_url(url)
+    hosts = (f"127.0.0.1:{gone}", f"127.0.0.1:{parsed.port}")
+    several = URL.create(
+        "postgresql", parsed.username, parsed.password, database=parsed.database, query={"host": hosts}
+    ).render_as_string(hide_password=False)
+    async with opened(several) as database:
+        assert await database.read(Outbox(database.dialect).depth) == 0
+
+
+async def test_it_is_reached_by_a_unix_socket(tmp_path: Path) -> None:
+    server = PostgresqlServer(tmp_path / "own", unix_socket=True)
+    try:
+        server.start()
+        server.wait_ready()
+        parsed = make_url(server.url("postgres"))
+        query = {"host": str(server.data.parent), "port": str(server.port)}
+        socket = URL.create(
+            "postgresql", parsed.username, parsed.password, database="postgres", query=query
+        ).render_as_string(hide_password=False)
+        async with opened(socket) as database:
+            assert await database.read(Outbox(database.dialect).depth) == 0
+    finally:
+        server.kill()
 
 
 async def test_a_database_that_is_not_there_is_named_at_once(postgresql_server: PostgresqlServer) -> None:

@@ -35,10 +35,7 @@ class PostgresqlDriver:
     def __init__(self, url: URL, options: DatabaseOptions) -> None:
         self.dialect: Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         self.name = url.render_as_string(hide_password=True)
-        query = dict(url.query)
-        if "ssl" in query:  # what SQLAlchemy's own dialect of this name calls it
-            query["sslmode"] = query.pop("ssl")
-        self._dsn = url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)
+        self._dsn = _dsn(url)
         self._options = options
 
     async def connect(self) -> Session:
@@ -109,6 +106,20 @@ class PostgresqlDatabase(NetworkedDatabase):
     def _changed(self) -> None:
         super()._changed()
         self.signal.tell()
+
+
+def _dsn(url: URL) -> str:
+    """The URL as the driver understands it."""
+    query = dict(url.query)
+    if "ssl" in query:  # what SQLAlchemy's dialect of this driver calls it
+        query["sslmode"] = query.pop("ssl")
+    hosts = query.get("host")
+    if isinstance(hosts, tuple):
+        # SQLAlchemy's way: ?host=first:5432&host=second:5432
+        pairs = [host.rpartition(":") if ":" in host else (host, "", "5432") for host in hosts]
+        query["host"] = ",".join(host for host, _, _ in pairs)
+        query["port"] = ",".join(port for _, _, port in pairs)
+    return url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)
 
 
 def postgresql_database(url: URL, options: DatabaseOptions) -> PostgresqlDatabase:
