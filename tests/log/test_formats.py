@@ -8,6 +8,7 @@ import os
 import sys
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 
 from gluon.log.formats import DATA, JsonFormatter, TextFormatter
@@ -59,6 +60,17 @@ async def test_a_records_data_stand_in_the_line() -> None:
 @pytest.mark.parametrize("odd", ["a\nb", "\ud800", "\x1b[31m", "ü" * 1000])
 async def test_whatever_is_said_stays_in_one_line(odd: str) -> None:
     assert as_json(record("%s", odd))["message"]
+
+
+class Fact(msgspec.Struct):
+    status: int
+
+
+async def test_a_message_of_facts_stands_in_the_line_as_they_are() -> None:
+    made = record("x")
+    made.msg = Fact(3)
+    line = as_json(made)
+    assert line["data"] == {"status": 3} and "message" not in line
 
 
 async def test_data_that_are_no_json_are_shown_all_the_same() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gluon.log.request_ids import current_request_id
+from gluon.log.traces import current_trace_id
 
 DATA = "data"
 """Attribute of a record with its facts by name, which JSON lines show as they are (`extra={DATA: …}`)."""
@@ -18,21 +19,22 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 class TextFormatter(logging.Formatter):
-    """`time pid LEVEL logger [request id]: message`, the traceback in further lines."""
+    """`time pid LEVEL logger [request id, trace id]: message`, the traceback in further lines."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(process)d %(levelname)s %(name)s%(request)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record."""
-        request_id = current_request_id()
-        record.request = f" [{request_id}]" if request_id else ""
+        ids = [text for text in (current_request_id(), current_trace_id()) if text]
+        record.request = f" [{' '.join(ids)}]" if ids else ""
         return super().format(record)
 
 
 class JsonFormatter(logging.Formatter):
     """A JSON object without line breaks: `time` (RFC 3339, UTC), `level`, `logger`, `pid`, `message`, and
-    where there are any `request_id`, `exception` and `data`.
+    where there are any `request_id`, `trace_id`, `exception` and `data`. A message that is a struct stands
+    in `data`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -42,10 +44,15 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "pid": record.process,
-            "message": record.getMessage(),
         }
+        if isinstance(record.msg, msgspec.Struct):
+            line[DATA] = record.msg
+        else:
+            line["message"] = record.getMessage()
         if request_id := current_request_id():
             line["request_id"] = request_id
+        if trace_id := current_trace_id():
+            line["trace_id"] = trace_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         data = getattr(record, DATA, None)

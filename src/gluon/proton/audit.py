@@ -7,7 +7,7 @@ than the objects are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +52,9 @@ class AuditLine(msgspec.Struct, frozen=True):
     changed: Sequence[str]
     """Names of the attributes that an update changed."""
 
+    def __str__(self) -> str:
+        return _encode(self).decode()
+
 
 class AuditLog:
     """Writes the lines, in the order of the commits of each object."""
@@ -59,9 +62,9 @@ class AuditLog:
     def __init__(self, *, enabled: bool = True) -> None:
         self._enabled = enabled
 
-    def written(self, author: Author, changes: Iterable[Change]) -> None:
+    def written(self, author: Author, changes: Sequence[Change]) -> None:
         """Note changes that are committed, and not answered yet."""
-        if not self._enabled:
+        if not self._enabled or not changes:
             return
         now = datetime.now(UTC)
         for change in changes:
@@ -76,7 +79,7 @@ class AuditLog:
                 *(_revision(change.before), _revision(change.after)),
                 change.changed,
             )
-            _log.info("%s", _encode(line).decode())
+            _note(line)
 
     def refused(self, author: Author, action: str, hosted: HostedObject, key: Any = None) -> None:
         """Note that access rules kept somebody from a change."""
@@ -91,7 +94,13 @@ class AuditLog:
             *_place(hosted, key),
             *(None, None, None, ()),
         )
-        _log.info("%s", _encode(line).decode())
+        _note(line)
+
+
+def _note(line: AuditLine) -> None:
+    if _log.isEnabledFor(logging.INFO):
+        # Not by Logger.info, which looks for the caller's file and line in the stack each time.
+        _log.handle(logging.LogRecord(_log.name, logging.INFO, __file__, 0, line, (), None))
 
 
 def _place(hosted: HostedObject, key: Any) -> tuple[str, str, str, str | None]:
