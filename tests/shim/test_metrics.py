@@ -94,26 +94,17 @@ async def test_the_state_of_a_shim_is_shown(shims: Shims, relay: Relaying, scrap
     assert await scraper.value("process_resident_memory_bytes") > 0
 
 
-async def test_objects_make_no_series(shims: Shims, relay: Relaying, scraper: Scraper) -> None:
+async def test_no_label_holds_a_key(shims: Shims, relay: Relaying, scraper: Scraper) -> None:
     recorder = Recorder()
     await ready(shims, recorder, scraper)
-
-    async def use() -> None:
-        key = await relay.port()
-        await relay.bind(key)
-        await recorder.until("modify_port", key)
-        await relay.delete("Port", key)
-        await recorder.until("delete_port", key)
-        await scraper.until(0, "gluon_journal_objects")
-
-    async def series() -> set[tuple[str, frozenset[tuple[str, str]]]]:
-        # Some of etcd's methods, like the renewal of a lease, are first called at any time.
-        return {s for s in await scraper.samples() if not s[0].startswith("gluon_etcd_request_seconds")}
-
-    await use()
-    before = await series()
-    await use()
-    assert await series() == before
+    key = await relay.port(name="blue")
+    await relay.bind(key)
+    await recorder.until("bind_port", key)
+    await relay.delete("Port", key)
+    await recorder.until("delete_port", key)
+    labels = {value for _, found in await scraper.samples() for _, value in found}
+    assert "bind_port" in labels
+    assert not labels & {key, "blue", "compute-1"}
 
 
 async def test_a_port_that_is_taken_is_told_in_one_line(shims: Shims, scraper: Scraper) -> None:

@@ -80,6 +80,14 @@ class Keys:
         """Who is the relay; held by lease, and compared in each of its transactions."""
         return self._key("gluon", "election", "relay")
 
+    def trace(self, service: str, object_name: str, key: str) -> str:
+        """The trace that an object was last changed in; written by the relay, where there are traces."""
+        return self._key("gluon", "traces", service, object_name, key)
+
+    def traces(self, service: str | None = None) -> str:
+        """Prefix of all traces, or of those of one service's objects."""
+        return self._key("gluon", "traces", *([service] if service is not None else [])) + "/"
+
     def server(self, server_id: str) -> str:
         """A live Proton Server; held by lease."""
         return self._key("gluon", "servers", server_id)

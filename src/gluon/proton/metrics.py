@@ -48,7 +48,8 @@ class ServerMetrics:
         )
         self._commits = Children(commits)
         self._lag = catalogue.histogram(
-            "gluon_relay_lag_seconds", "From when a transaction wrote its outbox rows until etcd had them."
+            "gluon_relay_lag_seconds",
+            "Of each batch of the relay: from when its oldest change was written until etcd had it.",
         )
         binds = catalogue.histogram(
             "gluon_bind_seconds",
@@ -178,13 +179,12 @@ class ServerMetrics:
         self._commits[(_result(error),)].observe(seconds)
 
     def relayed(self, batch: Batch) -> None:
-        """What some transactions wrote is in etcd."""
-        now = time.time()
-        for written_at in {row.created for row in batch.rows}:
-            # Servers' clocks differ, and the row may be another server's.
-            self._lag.observe(max(0.0, now - written_at))
+        """A batch is in etcd."""
+        written_at = min(row.created for row in batch.rows)
+        # Servers' clocks differ, and the row may be another server's.
+        self._lag.observe(max(0.0, time.time() - written_at))
 
-    def bind_ended(self, bind_id: str, result: str, seconds: float) -> None:
+    def bind_ended(self, result: str, seconds: float) -> None:
         """A wait for a bind's answer is over."""
         self._binds[(result,)].observe(seconds)
 

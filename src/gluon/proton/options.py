@@ -11,6 +11,7 @@ from oslo_config import cfg
 from gluon.etcd.options import ETCD_GROUP, ETCD_OPTIONS, EtcdSettings, load_settings
 from gluon.log.options import ACCESS_OPTION, LOG_GROUP, LOG_OPTIONS, LogSettings, log_settings
 from gluon.store.database import DatabaseOptions
+from gluon.telemetry.options import TRACING_GROUP, TRACING_OPTIONS, TracingSettings, tracing_settings
 
 API_GROUP = cfg.OptGroup("api", title="The HTTP API and what it serves")
 API_OPTIONS = [
@@ -167,6 +168,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
         (AUDIT_GROUP, AUDIT_OPTIONS),
         (ETCD_GROUP, ETCD_OPTIONS),
         (METRICS_GROUP, METRICS_OPTIONS),
+        (TRACING_GROUP, TRACING_OPTIONS),
     ]
 
 
@@ -200,6 +202,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     metrics_public: bool = False
+    tracing: TracingSettings = field(default_factory=TracingSettings)
 
 
 def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
@@ -237,5 +240,6 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
         log=log_settings(conf.log.format, conf.log.level, access=conf.log.access),
         audit=AuditSettings(conf.audit.enabled, Path(conf.audit.file) if conf.audit.file else None),
         metrics_public=conf.metrics.public,
+        tracing=tracing_settings(conf),
     )
     return conf, settings

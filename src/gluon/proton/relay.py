@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from gluon.etcd.keys import Keys
 from gluon.etcd.records import KeyValue
 from gluon.proton.batch import MAX_KEYS, MAX_ROWS, Batch, next_batch, size_of
 from gluon.proton.relay_record import RelayRecord
+from gluon.proton.relay_traces import RelayTraces
 from gluon.store.database import Database, DatabaseError, Transaction
 from gluon.store.etcd_memory import EtcdMemory, Remembered
 from gluon.store.outbox import Outbox, OutboxRow
@@ -127,11 +129,13 @@ class Relay:
         memory: EtcdMemory | None = None,
         on_history_lost: Callable[[], Awaitable[None]] | None = None,
         on_batch: Callable[[Batch], None] | None = None,
+        traces: RelayTraces | None = None,
     ) -> None:
         """With a `memory` a leader notes what it wrote, and that a resync is owed when etcd lost that.
 
         `on_history_lost` is awaited by a leader before it goes on, when etcd was wiped or restored.
-        `on_batch` is told of each batch that etcd has taken; it must not raise.
+        `on_batch` is told of each batch that etcd has taken; it must not raise. `traces`: where
+        they are exported.
         """
         self.counters = RelayCounters()
         self.is_leader = False
@@ -144,6 +148,10 @@ class Relay:
         self._memory = memory
         self._on_history_lost = on_history_lost
         self._on_batch = on_batch
+        self._traces = traces
+        self._traces_prefix = keys.traces()
+        self._traces_are_gone = False
+        self._max_keys = traces.max_keys if traces is not None else MAX_KEYS
         self._known_losses = etcd.history.losses
         self._wake = asyncio.Event()
         self._backoff = Backoff()
@@ -218,6 +226,7 @@ class Relay:
         self._waiting, self._more_to_come = [], True
         try:
             await self._recover()
+            await self._clear_traces()
             while True:
                 # Cleared before the database is read: what is committed from here on wakes us again.
                 self._wake.clear()
@@ -247,6 +256,12 @@ class Relay:
         )
         if not outcome.succeeded:
             raise _Overtaken
+
+    async def _clear_traces(self) -> None:
+        """Where traces aren't exported any more nobody else takes them away."""
+        if self._traces is None and not self._traces_are_gone:
+            await self._etcd.delete_prefix(self._traces_prefix)
+            self._traces_are_gone = True
 
     async def _recover(self) -> None:
         """Find out where we stand: remove the rows that etcd has, and learn the record's revision."""
@@ -311,7 +326,12 @@ class Relay:
         return [row for row in rows if row.id not in ids]
 
     async def _send_next(self) -> None:
-        batch = next_batch(self._waiting, more_to_come=self._more_to_come, max_rows=self._max_rows)
+        batch = next_batch(
+            self._waiting,
+            more_to_come=self._more_to_come,
+            max_keys=self._max_keys,
+            max_rows=self._max_rows,
+        )
         rest = self._waiting[len(batch.rows) :]
         ahead: asyncio.Task[list[OutboxRow]] | None = None
         if self._more_to_come and len(rest) < MAX_KEYS:
@@ -331,6 +351,8 @@ class Relay:
     async def _send(self, batch: Batch) -> None:
         record = RelayRecord.of((*self._removing, *batch.rows))
         overtaken = await self._overtaken(batch.conditions)
+        traces = self._traces.operations(batch, overtaken) if self._traces is not None else ()
+        began = time.perf_counter()
         outcome = await self._etcd.transact(
             [
                 self._election.guard,
@@ -348,12 +370,15 @@ class Relay:
                     for key, value in batch.changes.items()
                     if key not in overtaken
                 ],
+                *traces,
             ],
         )
         if not outcome.succeeded:
             raise _Overtaken
         self._record_revision = outcome.revision
         self.counters.overtaken += len(overtaken)
+        if self._traces is not None:
+            self._traces.sent(batch, outcome.revision, time.perf_counter() - began)
         self._succeeded(batch)
 
     async def _overtaken(self, conditions: Mapping[str, int]) -> frozenset[str]:

@@ -23,6 +23,7 @@ from gluon.proton.health import Health
 from gluon.proton.hosting import Hosted, Hosting
 from gluon.proton.identity import AuthStrategy, NoAuth
 from gluon.proton.metrics import ServerMetrics
+from gluon.proton.observers import Observers
 from gluon.proton.open_binds import OpenBinds
 from gluon.proton.operations import Operations
 from gluon.proton.options import Settings
@@ -31,6 +32,7 @@ from gluon.proton.presence import Presence
 from gluon.proton.reads import Reads
 from gluon.proton.registry import HostedObject, Registry
 from gluon.proton.relay import Relay
+from gluon.proton.relay_traces import RelayTraces
 from gluon.proton.resync import Resync
 from gluon.proton.resync_keeper import ResyncKeeper
 from gluon.proton.sampling import Parts, Sampling
@@ -40,6 +42,7 @@ from gluon.store.database import Transaction, open_database
 from gluon.store.etcd_memory import EtcdMemory
 from gluon.store.outbox import Outbox
 from gluon.store.paging import Row
+from gluon.telemetry.tracing import open_tracer
 
 _log = logging.getLogger(__name__)
 
@@ -65,9 +68,11 @@ class ProtonServer:
         self._hosting = Hosting(conf, self._database, outbox, self._keys)
         self._metrics = metrics = ServerMetrics()
         metrics.etcd.follow(self._etcd)
-        waits = BindWaits(metrics.bind_ended)
+        self._tracer = tracer = open_tracer(settings.tracing, "proton-server")
+        watching = Observers(metrics, tracer)
+        waits = BindWaits(watching.bind_ended)
         audit = AuditLog(enabled=settings.audit.enabled)
-        door = Door(self._database, outbox, documents, audit, metrics.written)
+        door = Door(self._database, outbox, documents, audit, watching.written)
         self._operations = Operations(self._database, door, audit)
         self._binder = Binder(self._operations, waits, settings.bind_timeout)
         memory = EtcdMemory(self._database.dialect)
@@ -79,6 +84,7 @@ class ProtonServer:
             memory=memory,
             on_history_lost=self._history_lost,
             on_batch=metrics.relayed,
+            traces=RelayTraces(self._keys, tracer) if tracer is not None else None,
         )
         self._resync = ResyncKeeper(
             self._database,
@@ -141,6 +147,7 @@ class ProtonServer:
                 signs.conditions(),
             ),
             metrics=metrics,
+            tracer=tracer,
             sampling=self._sampling,
             etcd=self._etcd,
             keys=self._keys,
@@ -186,6 +193,8 @@ class ProtonServer:
             await asyncio.wait(self._tasks)
         await self._database.close()
         await self._etcd.close()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
 
     async def _history_lost(self) -> None:
         await self._resync.history_lost()

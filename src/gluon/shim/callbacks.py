@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import inspect
 import time
 from collections.abc import Callable
 from typing import Any
 
+from gluon.log.traces import current_trace
 from gluon.shim.backend import Backend
 from gluon.shim.threads import CallbackThreads
 
@@ -21,12 +23,16 @@ class Overdue(Exception):
         self.finished = finished
 
 
-CallbackObserver = Callable[[str, tuple[Any, ...], float, Exception | None], None]
-"""Told of each callback that is over: its name, its arguments, the seconds that it took, what it raised."""
+Ended = Callable[[float, Exception | None], None]
+"""Told that a callback is over: the seconds that it took, and what it raised."""
+
+CallbackObserver = Callable[[str, tuple[Any, ...]], Ended]
+"""Told that a callback begins, with its name and arguments; gives whom to tell of its end."""
 
 
-def _ignored(name: str, arguments: tuple[Any, ...], seconds: float, error: Exception | None) -> None:
+def _ignored(name: str, arguments: tuple[Any, ...]) -> Ended:
     """Nobody observes."""
+    return lambda seconds, error: None
 
 
 class Callbacks:
@@ -60,13 +66,13 @@ class Callbacks:
         """
         if not self.has(name):
             return None
-        began = time.perf_counter()
+        ended, began = self._observe(name, arguments), time.perf_counter()
         try:
             result = await self._call(name, arguments)
         except Exception as error:
-            self._observe(name, arguments, time.perf_counter() - began, error)
+            ended(time.perf_counter() - began, error)
             raise
-        self._observe(name, arguments, time.perf_counter() - began, None)
+        ended(time.perf_counter() - began, None)
         return result
 
     def close(self) -> None:
@@ -77,7 +83,11 @@ class Callbacks:
         function = getattr(self._backend, name)
         if inspect.iscoroutinefunction(function):
             return await self._in_time(name, asyncio.ensure_future(_cancellable(function(*arguments))))
-        called = self._threads.run(functools.partial(function, *arguments))
+        call = functools.partial(function, *arguments)
+        if current_trace() is not None:
+            # What is logged in the thread then belongs to the trace, too.
+            call = functools.partial(contextvars.copy_context().run, call)
+        called = self._threads.run(call)
         result = await self._in_time(name, called, in_thread=True)
         if inspect.isawaitable(result):
             return await self._in_time(name, asyncio.ensure_future(_cancellable(result)))

@@ -30,6 +30,7 @@ from gluon.shim.service import ServiceShim
 from gluon.shim.settings import ShimSettings
 from gluon.shim.writes import Writes
 from gluon.telemetry.listener import Listener
+from gluon.telemetry.tracing import open_tracer
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class ShimServer:
         )
         self._writes = Writes(self._etcd, self._presence.guard)
         self._models = Mirror(self._etcd, self._keys.models(), self._models_changed)
+        self._tracer = open_tracer(settings.tracing, "proton-shim-server")
         self._metrics = ShimMetrics()
         self._metrics.etcd.follow(self._etcd)
         self._metrics.catalogue.call(self._show)
@@ -60,13 +62,15 @@ class ShimServer:
         return self._shims.get(name)
 
     async def run(self) -> None:
-        """Serve until `stop`. Raises NameTaken, UnusableEtcd, and BadConfiguration for a port that is taken."""
+        """Serve until `stop`. Raises NameTaken, UnusableEtcd, and BadConfiguration for a taken port."""
         listener = self._listen()
         try:
             await self._serve_all()
         finally:
             if listener is not None:
                 await asyncio.to_thread(listener.stop)
+            if self._tracer is not None:
+                await asyncio.to_thread(self._tracer.close)
 
     async def _serve_all(self) -> None:
         _log.info("shim server %s, etcd at %s", self._settings.name, self._etcd.endpoint)
@@ -182,7 +186,7 @@ class ShimServer:
                 api_model = self._extensions.api_model(model)
                 shim = ServiceShim(
                     *(self._settings, self._etcd, self._keys, self._presence, self._writes),
-                    *(api_model, backend, self._metrics),
+                    *(api_model, backend, self._metrics, self._tracer),
                 )
                 await self._run(shim)
                 return

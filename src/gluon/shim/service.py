@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,7 +22,7 @@ from gluon.etcd.mirror import Change, Mirror
 from gluon.etcd.stopping import run_until
 from gluon.model.model import Role
 from gluon.shim.binder import PortBinder, holds_port
-from gluon.shim.callbacks import Callbacks
+from gluon.shim.callbacks import Callbacks, Ended
 from gluon.shim.claims import Claims
 from gluon.shim.inventory import Inventory
 from gluon.shim.journal import Journal
@@ -33,8 +33,13 @@ from gluon.shim.presence import Presence
 from gluon.shim.reconciler import Reconciler
 from gluon.shim.settings import ShimSettings
 from gluon.shim.shelf import ObjectId, Stored, object_id_of
+from gluon.shim.traces import CallbackTraces
+from gluon.shim.views import View
 from gluon.shim.work_queue import WorkQueue
 from gluon.shim.writes import Writes
+
+if TYPE_CHECKING:
+    from gluon.telemetry.tracer import Tracer
 
 _LAST_WORK = 5.0
 """Seconds that callbacks under way get to end in, when the service stops."""
@@ -62,6 +67,7 @@ class ServiceShim:
         api_model: GenericApiModel,
         backend: Any,
         metrics: ShimMetrics,
+        tracer: Tracer | None,
     ) -> None:
         service = api_model.model.service
         self.service = service
@@ -75,11 +81,12 @@ class ServiceShim:
         self._etcd = etcd
         self._keys = keys
         self._metrics = metrics
+        self._traces = CallbackTraces(etcd, keys, service, settings.name, tracer) if tracer else None
         self._callbacks = Callbacks(
             backend,
             timeout=settings.callback_timeout,
             parallel=settings.parallel,
-            observe=self._called,
+            observe=self._calling,
         )
         self._mirror = Mirror(etcd, keys.objects(service), self._changed, keep_values=False)
         self._claims = Claims(etcd, keys, service, settings.name, self._released)
@@ -124,6 +131,8 @@ class ServiceShim:
         metrics.stored.labels(service).set(len(self.inventory.live))
         metrics.etcd.look_at(self._mirror, "objects", service)
         metrics.etcd.look_at(self._claims.mirror, "claims", service)
+        if self._traces is not None:
+            metrics.etcd.look_at(self._traces.mirror, "traces", service)
 
     def claim_again(self) -> None:
         """The lease that our claims were under is lost: take them anew."""
@@ -137,6 +146,8 @@ class ServiceShim:
             mirrors = (self._mirror, self._claims.mirror)
             for mirror in mirrors:
                 tasks.create_task(mirror.run())
+            if self._traces is not None:
+                tasks.create_task(self._traces.run())
             await self._read_journal()
             for mirror in mirrors:
                 await mirror.synced.wait()
@@ -235,8 +246,23 @@ class ServiceShim:
             if self.inventory.live.get(object_id) is not None:
                 self.queue.add(object_id)
 
-    def _called(self, name: str, arguments: tuple[Any, ...], seconds: float, error: Exception | None) -> None:
-        self._metrics.called(self.service, name, seconds, error)
+    def _calling(self, name: str, arguments: tuple[Any, ...]) -> Ended:
+        called = self._traces.calling(name, self._stored(arguments)) if self._traces is not None else None
+
+        def ended(seconds: float, error: Exception | None) -> None:
+            self._metrics.called(self.service, name, seconds, error)
+            if called is not None:
+                called(seconds, error)
+
+        return ended
+
+    def _stored(self, arguments: tuple[Any, ...]) -> tuple[ObjectId, int] | None:
+        """The object that a callback is about, and etcd's revision of it; None for one that goes."""
+        if len(arguments) != 1 or not isinstance(arguments[0], View):
+            return None
+        object_id = arguments[0].object_id
+        stored = self.inventory.live.get(object_id)
+        return (object_id, stored.mod_revision) if stored is not None else None
 
     def _histories_lost(self) -> int:
         return self._etcd.history.losses + self._mirror.counters.histories_lost

@@ -13,6 +13,7 @@ from gluon.log.options import LogSettings, log_settings
 from gluon.model.problems import nearest_spelling
 from gluon.shim.errors import BadConfiguration
 from gluon.shim.options import list_opts
+from gluon.telemetry.options import TracingSettings, tracing_settings
 
 EVERY = "*"
 """In `host_list` every host, in `handlers` every service that is not named otherwise."""
@@ -35,6 +36,7 @@ class ShimSettings:
     metrics_port: int = 0
     """0: metrics are shown to nobody."""
     log: LogSettings = field(default_factory=LogSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
 
     def serves_host(self, host: str) -> bool:
         """Whether ports on that host are ours to bind."""
@@ -72,7 +74,7 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
     if not hosts:
         raise BadConfiguration("[shim] host_list is empty; name the hosts whose ports are to be bound, or *")
     try:
-        etcd = load_settings(conf, "shim")
+        etcd, tracing = load_settings(conf, "shim"), tracing_settings(conf)
     except ValueError as error:
         raise BadConfiguration(str(error)) from error
     return ShimSettings(
@@ -87,6 +89,7 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
         metrics_host=conf.shim.metrics_host,
         metrics_port=conf.shim.metrics_port,
         log=log_settings(conf.log.format, conf.log.level or conf.shim.log_level),
+        tracing=tracing,
     )
 
 

@@ -41,6 +41,8 @@ class OutboxRow:
     """Only while that is the key's mod_revision in etcd (0: there is no such key); None: in any case."""
     created: float = 0.0
     """Seconds of the epoch; rows of one transaction share it, too."""
+    trace: str | None = None
+    """The trace that the change belongs to (W3C Trace Context)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,10 @@ class Outbox:
             dialect,
         )
         self._pending = compile_statement(
-            sa.select(row.id, row.transaction_number, row.key, row.value, row.seen_revision, row.created)
+            sa.select(
+                *(row.id, row.transaction_number, row.key, row.value),
+                *(row.seen_revision, row.created, row.trace),
+            )
             .where(ready, row.id <= sa.bindparam("last"))
             .order_by(row.id),
             dialect,
@@ -144,15 +149,20 @@ class Outbox:
             dialect,
         )
 
-    async def add(self, tx: Transaction, changes: Iterable[tuple[str, bytes | None]]) -> None:
+    async def add(
+        self, tx: Transaction, changes: Iterable[tuple[str, bytes | None]], trace: str | None = None
+    ) -> None:
         """Have keys changed in etcd once the transaction is committed, in this order; None deletes."""
         parameters: dict[str, Any] = {"transaction_number": tx.number, "created": time.time()}
+        if trace is not None:
+            parameters["trace"] = trace
         for some in _together(changes):
             for position, (key, value) in enumerate(some):
                 parameters[f"k{position}"] = key
                 parameters[f"v{position}"] = value
             count = len(some)
-            statement = self._shapes.get(("add", count), lambda count=count: self._compile_add(count))  # type: ignore[misc]
+            shape = ("add" if trace is None else "trace", count)
+            statement = self._shapes.get(shape, lambda shape=shape: self._compile_add(*shape))  # type: ignore[misc]
             await tx.execute(statement, parameters)
 
     async def add_if_unchanged(
@@ -240,11 +250,13 @@ class Outbox:
         binds: list[sa.BindParameter[str]] = [sa.bindparam(f"k{number}") for number in range(count)]
         return compile_statement(sa.select(outbox.c.key).where(outbox.c.key.in_(binds)), self._dialect)
 
-    def _compile_add(self, count: int) -> Statement:
+    def _compile_add(self, what: str, count: int) -> Statement:
+        trace: dict[str, Any] = {"trace": sa.bindparam("trace")} if what == "trace" else {}
         return compile_statement(
             sa.insert(outbox).values(
                 [
                     {
+                        **trace,
                         "transaction_number": sa.bindparam("transaction_number"),
                         "key": sa.bindparam(f"k{position}"),
                         "value": sa.bindparam(f"v{position}"),

@@ -17,7 +17,16 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gluon.store.database import Database, DatabaseError, Transaction
 from gluon.store.statement import Statement, compile_statement
-from gluon.store.system_tables import applied_models, etcd_memory, names, outbox, ports, schema, set_aside
+from gluon.store.system_tables import (
+    applied_models,
+    bindings,
+    etcd_memory,
+    names,
+    outbox,
+    ports,
+    schema,
+    set_aside,
+)
 from gluon.store.timestamps import utc_now
 
 LOCK = "schema"
@@ -44,7 +53,8 @@ STEPS = (
     # Release 0.1
     Step(1, (names, applied_models, ports, outbox, set_aside), serves_from=1),
     # Release 0.2
-    Step(2, (outbox.c.seen_revision, etcd_memory), serves_from=1),
+    Step(2, (outbox.c.seen_revision, outbox.c.trace, etcd_memory), serves_from=1),
+    Step(3, (bindings,), serves_from=1),
 )
 """All versions that there were, in order; one that was released does not change any more."""
 

@@ -50,6 +50,29 @@ ports = sa.Table(
 )
 """The ids of the ports of all Protons: no two have the same."""
 
+_AWAITS_ANSWER = sa.text("bind_state IN ('pending', 'timed_out')")
+
+bindings = sa.Table(
+    "gluon_bindings",
+    metadata,
+    sa.Column("port_id", string(36), primary_key=True),
+    sa.Column("host", string(255), primary_key=True),
+    sa.Column("service", string(255), nullable=False),
+    sa.Column("bind_id", string(36), nullable=False),
+    sa.Column("bind_state", string(16), nullable=False),
+    sa.Column("profile", text()),
+    sa.Column("vif_type", string(255)),
+    sa.Column("vif_details", text()),
+    # Servers look once a second for those that nobody has answered.
+    sa.Index(
+        "gluon_bindings_unanswered",
+        "bind_state",
+        sqlite_where=_AWAITS_ANSWER,
+        postgresql_where=_AWAITS_ANSWER,
+    ),
+)
+"""The inactive bindings of ports; the active one of each stands in the port's own row."""
+
 outbox = sa.Table(
     "gluon_outbox",
     metadata,
@@ -59,6 +82,7 @@ outbox = sa.Table(
     sa.Column("value", sa.LargeBinary),
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("seen_revision", sa.BigInteger),
+    sa.Column("trace", sa.Text),
     # Numbers are never used again, even when the newest row is gone: etcd remembers those that it has.
     sqlite_autoincrement=True,
 )
@@ -66,6 +90,7 @@ outbox = sa.Table(
 
 `seen_revision`, where it is not NULL, makes the change a conditional one: it is carried out only while the
 key's mod_revision in etcd is still this (0: while there is no such key), and dropped otherwise.
+`trace` is the trace that the change belongs to (W3C Trace Context), NULL for none.
 """
 
 set_aside = sa.Table(

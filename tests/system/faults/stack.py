@@ -39,9 +39,18 @@ class Stack:
     """A server, its etcd and its shims; starts and stops are the test's, the end is `running`'s."""
 
     def __init__(
-        self, folder: Path, *, bind_timeout: float, lease_ttl: int, etcd: EtcdSettings | None = None
+        self,
+        folder: Path,
+        *,
+        bind_timeout: float,
+        lease_ttl: int,
+        etcd: EtcdSettings | None = None,
+        further: str = "",
     ) -> None:
-        """`etcd`: one that runs already, instead of the stack's own."""
+        """`etcd`: one that runs already, instead of the stack's own; `further`: sections of both
+        configurations.
+        """
+        self._further = further
         self.bind_timeout = bind_timeout
         self.shims: dict[str, Shim] = {}
         self.etcd_server = EtcdServer(folder / "etcd")
@@ -78,7 +87,8 @@ class Stack:
     def _etcd_section(self) -> str:
         settings = {f.name: getattr(self._etcd_settings, f.name) for f in fields(EtcdSettings)}
         settings["endpoints"] = ",".join(self._etcd_settings.endpoints)
-        return "".join(["[etcd]\n", *(f"{name} = {value}\n" for name, value in settings.items() if value)])
+        given = [f"{name} = {value}\n" for name, value in settings.items() if value]
+        return "".join(["[etcd]\n", *given, self._further])
 
     @property
     def shim(self) -> Shim:
@@ -195,12 +205,13 @@ async def running(
     bind_timeout: float = 8.0,
     lease_ttl: int = 5,
     etcd: EtcdSettings | None = None,
+    further: str = "",
 ) -> AsyncIterator[Stack]:
     """A stack in which all is ready: one shim for every host, or those of `shims` with their hosts.
 
-    `etcd`: one that runs already, instead of the stack's own.
+    `etcd`: one that runs already, instead of the stack's own; `further`: sections of both configurations.
     """
-    stack = Stack(folder, bind_timeout=bind_timeout, lease_ttl=lease_ttl, etcd=etcd)
+    stack = Stack(folder, bind_timeout=bind_timeout, lease_ttl=lease_ttl, etcd=etcd, further=further)
     for name, hosts in (shims or {"shim": ["*"]}).items():
         stack.add_shim(name, hosts)
     programs = [stack.server, *stack.shims.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falcon.asgi import App
 
@@ -27,8 +27,12 @@ from gluon.proton.web.objects import Collection, Item
 from gluon.proton.web.places import CurrentRegistry
 from gluon.proton.web.requests import OPEN_PATHS, RequestContext
 from gluon.proton.web.status import ObjectStatus
+from gluon.proton.web.tracing import TracedRequests
 from gluon.proton.web.versions import Docs, OpenApi, Root, Services, Version, Versions
 from gluon.proton.web.watch import HEAD, Watches
+
+if TYPE_CHECKING:
+    from gluon.telemetry.tracer import Tracer
 
 AsgiApp = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -44,6 +48,7 @@ def make_app(
     feeds: Feeds,
     health: Health,
     metrics: ServerMetrics,
+    tracer: Tracer | None,
     sampling: Sampling,
     etcd: Etcd,
     keys: Keys,
@@ -52,7 +57,8 @@ def make_app(
     open_paths = OPEN_PATHS | ({"/metrics"} if settings.metrics_public else set())
     context = RequestContext(auth, public_url, open_paths)
     access = [AccessLog()] if settings.log.access else []
-    app: App[Any, Any] = App(middleware=[MeasuredRequests(metrics), *access, context])
+    traced = [TracedRequests(tracer)] if tracer is not None else []
+    app: App[Any, Any] = App(middleware=[MeasuredRequests(metrics), *traced, *access, context])
     app.req_options.strip_url_path_trailing_slash = True
     problems.install(app)
     collection = Collection(registry, reads, binder, Watches(reads, feeds, keys), settings)
