@@ -1,7 +1,7 @@
 """A relay in a process of its own, to be killed or paused.
 
 It says `leader` when it is that, or `etcd has the batch` when it is to stop there. Its arguments:
-database path, etcd URL, prefix of keys, and where it stops doing anything: `removal` (etcd has
+database URL, etcd URL, prefix of keys, and where it stops doing anything: `removal` (etcd has
 the batch, the database still has its rows) or `never`.
 """
 
@@ -13,22 +13,20 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
 from gluon.proton.relay import Relay
-from gluon.store.database import Transaction
+from gluon.store.database import Database, Transaction, open_database
 from gluon.store.outbox import Outbox
 from gluon.store.schema import Schema
-from gluon.store.sqlite import SqliteDatabase
 
 
 @dataclass
 class Site:
     """A database with its outbox, and an etcd with its keys."""
 
-    database: SqliteDatabase
+    database: Database
     outbox: Outbox
     etcd: Etcd
     keys: Keys
@@ -60,8 +58,8 @@ class Site:
 
 
 @asynccontextmanager
-async def site(path: Path, etcd_url: str, prefix: str) -> AsyncIterator[Site]:
-    database = SqliteDatabase(path)
+async def site(database_url: str, etcd_url: str, prefix: str) -> AsyncIterator[Site]:
+    database = open_database(database_url)
     await database.start()
     await Schema(database).prepare()
     etcd = Etcd([etcd_url], timeout=2.0)
@@ -93,8 +91,8 @@ class DeafOutbox(Outbox):
         await super().remove(tx, ids)
 
 
-async def main(path: str, etcd_url: str, prefix: str, stop_at: str) -> None:
-    async with site(Path(path), etcd_url, prefix) as here:
+async def main(database_url: str, etcd_url: str, prefix: str, stop_at: str) -> None:
+    async with site(database_url, etcd_url, prefix) as here:
         if stop_at == "removal":
             here.outbox = DeafOutbox(here.database.dialect)
         relay = here.relay()

@@ -19,10 +19,9 @@ from gluon.etcd.keys import Keys
 from gluon.particle.tables import BindState
 from gluon.proton.answer import Answer
 from gluon.proton.answers import AnswerWatcher, BindWaits, Row, WaitingBind
-from gluon.store.database import DatabaseUnavailable, Transaction
+from gluon.store.database import DatabaseUnavailable, Transaction, open_database
 from gluon.store.outbox import Outbox
 from gluon.store.schema import Schema
-from gluon.store.sqlite import SqliteDatabase
 from servers.etcd import EtcdServer
 from store.models import NETWORK
 from store.stores import Store, open_store
@@ -97,14 +96,14 @@ class Site:
 
 
 @pytest.fixture
-async def here(tmp_path: Path, etcd: Etcd, etcd_prefix: str) -> AsyncIterator[Site]:
-    async with site(tmp_path, etcd, etcd_prefix) as opened:
+async def here(database_url: str, etcd: Etcd, etcd_prefix: str) -> AsyncIterator[Site]:
+    async with site(database_url, etcd, etcd_prefix) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def site(folder: Path, etcd: Etcd, prefix: str) -> AsyncIterator[Site]:
-    database = SqliteDatabase(folder / "gluon.sqlite")
+async def site(database_url: str, etcd: Etcd, prefix: str) -> AsyncIterator[Site]:
+    database = open_database(database_url)
     await database.start()
     try:
         await Schema(database).prepare()
@@ -297,7 +296,7 @@ async def test_answers_given_while_etcd_was_away_from_us_are_taken_on_its_return
     tmp_path: Path, own_etcd_server: EtcdServer
 ) -> None:
     etcd = Etcd([own_etcd_server.url], timeout=2.0)
-    async with site(tmp_path, etcd, "") as here:
+    async with site(f"sqlite:///{tmp_path}/gluon.sqlite", etcd, "") as here:
         await here.bind("p", "q")
         async with watching(here) as watcher:
             await here.answer("p")

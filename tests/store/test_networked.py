@@ -269,6 +269,25 @@ async def test_what_has_begun_is_completed_though_its_caller_is_gone(url: str) -
         assert await names(store) == {"1": "n"}
 
 
+async def test_a_read_whose_caller_is_cancelled_ends_and_leaves_a_sound_pool(url: str) -> None:
+    async with opened(url, max_pool_size=2) as database:
+        outbox = Outbox(database.dialect)
+
+        async def reading() -> None:
+            while True:
+                await database.read(outbox.state)
+
+        for number in range(40):
+            reader = asyncio.create_task(reading())
+            await asyncio.sleep(number / 4000)
+            reader.cancel()
+            async with asyncio.timeout(5):
+                await asyncio.wait((reader,))
+            assert reader.cancelled()
+
+        assert await database.read(outbox.depth) == 0
+
+
 async def test_a_rehearsal_leaves_nothing_behind(url: str) -> None:
     async with opened(url) as database:
         store = await open_store(database, THINGS)
