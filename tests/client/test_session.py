@@ -219,3 +219,21 @@ def test_text_that_is_no_utf8_is_refused_before_it_is_sent() -> None:
 def test_what_json_cannot_hold_is_refused_before_it_is_sent() -> None:
     with answering(answer("200 OK", {})) as url, pytest.raises(InvalidRequest, match="JSON"):
         ProtonSession(url).request("POST", "/x", body={"number": float("nan")})
+
+
+@pytest.mark.parametrize("trace", ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ""])
+def test_a_trace_of_the_environment_goes_with_each_request(
+    monkeypatch: pytest.MonkeyPatch, trace: str
+) -> None:
+    sent: list[str | None] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        sent.append(environ.get("HTTP_TRACEPARENT"))
+        return answer("200 OK", {})(environ, start_response)
+
+    monkeypatch.setenv("TRACEPARENT", trace)
+    with answering(app) as url:
+        session = ProtonSession(url)
+        session.request("GET", "/")
+        session.close()
+    assert sent == [trace or None]

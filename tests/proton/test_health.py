@@ -17,6 +17,7 @@ from gluon.proton.health import Condition, Health
 from gluon.proton.identity import Identity, Unauthenticated
 from proton.serving import TENANT, Api, serving
 from servers.etcd import EtcdServer
+from servers.postgresql import PostgresqlServer
 
 
 async def healthy(api: Api) -> dict[str, Any]:
@@ -57,6 +58,31 @@ async def test_a_silent_etcd_makes_no_answer_late_and_no_server_unready(
         finally:
             own_etcd_server.resume()
         await healthy(api)
+
+
+async def test_a_silent_database_makes_no_answer_late(
+    tmp_path: Path, postgresql_server: PostgresqlServer, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    with postgresql_server.fresh_database() as url:
+        async with serving(tmp_path, etcd_server.url, etcd_prefix, database_url=url) as api:
+            await healthy(api)
+            postgresql_server.pause()
+            try:
+                for path, expect in (
+                    ("/healthcheck", 503),
+                    ("/healthcheck/ready", 503),
+                    ("/healthcheck/live", 200),
+                    ("/metrics", 200),
+                ):
+                    start = asyncio.get_running_loop().time()
+                    answer = await api.request("GET", path, expect)
+                    assert asyncio.get_running_loop().time() - start < 4.0, path
+                assert "\ngluon_database_up 0.0\n" in answer.text
+                reasons = (await api.get("/healthcheck/ready", 503))["reasons"]
+                assert reasons == ["the database can't be read"]
+            finally:
+                postgresql_server.resume()
+            await healthy(api)
 
 
 async def test_a_server_without_models_gets_no_requests(
