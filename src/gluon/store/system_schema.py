@@ -53,8 +53,9 @@ STEPS = (
     # Release 0.1
     Step(1, (names, applied_models, ports, outbox, set_aside), serves_from=1),
     # Release 0.2
-    Step(2, (outbox.c.seen_revision, outbox.c.trace, etcd_memory), serves_from=1),
-    Step(3, (bindings,), serves_from=1),
+    Step(2, (outbox.c.seen_revision, etcd_memory), serves_from=1),
+    # Release 0.3
+    Step(3, (outbox.c.trace, bindings), serves_from=1),
 )
 """All versions that there were, in order; one that was released does not change any more."""
 
