@@ -59,7 +59,10 @@ class _Overtaken(Exception):
 class RelayCounters:
     """What the relay of this process has done so far, for health and metrics."""
 
+    sent: int = 0
+    """Transactions that were sent to etcd, whatever became of them."""
     batches: int = 0
+    """Those that etcd took, as far as is known."""
     rows: int = 0
     recovered: int = 0
     """Rows that were found to be in etcd already, and only removed."""
@@ -187,7 +190,8 @@ class Relay:
         except DatabaseError as error:
             return report | {"status": "failing", "reasons": [f"the outbox can't be read: {error}"]}
         report |= {"depth": state.depth, "lag": round(state.oldest_age or 0.0, 3)}
-        report |= {"batches": counters.batches, "rows": counters.rows, "fenced": counters.fenced}
+        report |= {"batches": counters.batches, "rows": counters.rows}
+        report |= {"sent": counters.sent, "fenced": counters.fenced}
         if counters.last_error is not None:
             reasons.append(counters.last_error)
         if self._election.trouble is not None:
@@ -278,13 +282,8 @@ class Relay:
             )
 
     async def _remove_recorded(self, tx: Transaction, record: RelayRecord) -> int:
-        limit = len(record.rows) + MAX_ROWS
-        rows = await self._outbox.pending(tx, limit)
-        # Rows that became visible late may come before those that we look for.
-        while rows and len(rows) == limit and rows[-1].id < record.last_id:
-            limit *= 2
-            rows = await self._outbox.pending(tx, limit)
-        ids = [row.id for row in rows if row in record]
+        there = await self._outbox.still_there(tx, [row_id for row_id, _ in record.rows])
+        ids = sorted(row_id for row_id, transaction in there if (row_id, transaction) in record.rows)
         await self._outbox.remove(tx, ids)
         return len(ids)
 
@@ -353,6 +352,7 @@ class Relay:
         overtaken = await self._overtaken(batch.conditions)
         traces = self._traces.operations(batch, overtaken) if self._traces is not None else ()
         began = time.perf_counter()
+        self.counters.sent += 1
         outcome = await self._etcd.transact(
             [
                 self._election.guard,

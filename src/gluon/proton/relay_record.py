@@ -55,11 +55,3 @@ class RelayRecord:
         for row_id, transaction in sorted(self.rows):
             ids[transaction].append(row_id)
         return msgspec.json.encode(_Wire(dict(ids)))
-
-    def __contains__(self, row: OutboxRow) -> bool:
-        return (row.id, row.transaction) in self.rows
-
-    @property
-    def last_id(self) -> int:
-        """The highest id in it; 0 if it is empty."""
-        return max((row_id for row_id, _ in self.rows), default=0)

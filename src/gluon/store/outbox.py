@@ -204,6 +204,17 @@ class Outbox:
             return []
         return [OutboxRow(*row) for row in await tx.fetch(self._pending, {"last": last})]
 
+    async def still_there(self, tx: Transaction, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Those of these rows that were not removed yet: ids, and the numbers of their transactions."""
+        found: list[tuple[int, int]] = []
+        for start in range(0, len(ids), _CHUNK):
+            chunk = list(ids[start : start + _CHUNK])
+            count = padded(len(chunk))
+            chunk += [chunk[-1]] * (count - len(chunk))
+            statement = self._shapes.get(("there", count), lambda count=count: self._compile_there(count))  # type: ignore[misc]
+            found += [(row_id, number) for row_id, number in await tx.fetch(statement, tuple(chunk))]
+        return found
+
     async def remove(self, tx: Transaction, ids: Sequence[int]) -> None:
         """Take rows away: etcd has them."""
         for start in range(0, len(ids), _CHUNK):
@@ -271,3 +282,8 @@ class Outbox:
     def _compile_remove(self, count: int) -> Statement:
         binds: list[sa.BindParameter[int]] = [sa.bindparam(f"i{number}") for number in range(count)]
         return compile_statement(sa.delete(outbox).where(outbox.c.id.in_(binds)), self._dialect)
+
+    def _compile_there(self, count: int) -> Statement:
+        binds: list[sa.BindParameter[int]] = [sa.bindparam(f"i{number}") for number in range(count)]
+        selected = sa.select(outbox.c.id, outbox.c.transaction_number)
+        return compile_statement(selected.where(outbox.c.id.in_(binds)), self._dialect)
