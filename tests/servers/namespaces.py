@@ -24,7 +24,7 @@ class Namespaces:
     """
 
     def __init__(self, count: int) -> None:
-        _sweep()
+        sweep()
         self._token = uuid.uuid4().hex[:6]
         self._made: list[str] = []
         self._third = _free_network()
@@ -95,7 +95,7 @@ class Namespaces:
                 _ip("-n", self._name("hub"), "link", "set", link, state)
 
 
-def _sweep() -> None:
+def sweep() -> None:
     """Remove what test runs have left behind that were killed."""
     for name in _names():
         found = _NAME.fullmatch(name)

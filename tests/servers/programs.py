@@ -7,7 +7,15 @@ import shutil
 from pathlib import Path
 
 _UNPACKED = Path(__file__).parents[2] / ".tools/debian"
-_FOLDERS = ("/usr/lib/postgresql/15/bin", "/usr/sbin", "/usr/bin", "/usr/lib/galera")
+_FOLDERS = (
+    "/usr/lib/postgresql/15/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/usr/lib/galera",
+    "/usr/lib/openvswitch-switch",
+    "/usr/share/openvswitch",
+    "/usr/share/ovn",
+)
 
 
 def find_program(name: str) -> Path:

@@ -45,6 +45,10 @@ class VpnServiceView(View):
 
     __slots__ = ()
 
+    topology = "routed"
+    """How a VPN's ports are joined, for backends that must know: each prefix is a network, between which it
+    routes."""
+
     def config_of(self, route_target: str) -> View | None:
         """The VpnAfConfig of a route target, whoever's it is."""
         config = self._source.find_view(ObjectId(CONFIG, route_target))
