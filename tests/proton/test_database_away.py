@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gluon.store.database import DatabaseOptions
+from gluon.store.database import DatabaseOptions, DatabaseUnavailable
 from proton.serving import TENANT, port, serving
 from servers.etcd import EtcdServer, free_ports
 from servers.postgresql import PostgresqlServer
@@ -63,6 +64,27 @@ async def test_requests_are_answered_with_503_while_the_database_is_away(
             while await api.etcd.get(api.keys.object("net-l3vpn", "Port", another["id"])) is None:
                 await asyncio.sleep(0.05)
         assert (await api.get("/healthcheck"))["checks"]["database"]["status"] == "ok"
+
+
+async def test_a_write_that_is_done_is_not_said_to_have_failed_since_the_rest_of_its_bind_can_not_be_read(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind = {"host_id": "compute-1", "device_id": str(uuid.uuid4())}
+
+    async def gone(work: object) -> None:
+        raise DatabaseUnavailable("it has just gone away")
+
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=5.0) as api:
+        created = await api.create(PORTS, **port())
+        item = f"{PORTS}/{created['id']}"
+        first = asyncio.create_task(api.put(item, **bind))
+        while (await api.get(item))["host_id"] is None:
+            await asyncio.sleep(0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr(api.server._database, "read", gone)
+            answer = await api.put(item, **bind, name="renamed while it is bound")
+        assert (answer["name"], answer["vif_type"]) == ("renamed while it is bound", "binding_failed")
+        await first
 
 
 async def test_writes_of_many_clients_while_the_database_restarts_are_done_or_not_and_said_so(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -86,9 +86,9 @@ class Binder:
             row = await self._operations.update(request, proton, hosted, target, body, bind_id)
             self._supersede(target.key, row["revision_number"], row["bind_id"])
             if row["bind_id"] == bind_id:
-                return await self._settled(hosted, row)
+                return await self._seen_through(hosted, row, self._settled(hosted, row))
         asks_for_bind = isinstance(body, Mapping) and body.get("host_id")
-        return await self._joined(hosted, row) if asks_for_bind else row
+        return await self._seen_through(hosted, row, self._joined(hosted, row)) if asks_for_bind else row
 
     async def delete(
         self, request: WriteRequest, proton: Proton, hosted: HostedObject, target: Target, cascade: bool
@@ -125,9 +125,17 @@ class Binder:
 
     async def _created(self, hosted: HostedObject, row: Row) -> Row:
         try:
-            return await self._settled(hosted, row)
+            return await self._seen_through(hosted, row, self._settled(hosted, row))
         except NotFound:
             return row
+
+    async def _seen_through(self, hosted: HostedObject, row: Row, bind: Awaitable[Row]) -> Row:
+        """What became of a bind. The write that asked for it is done: nothing makes it look undone."""
+        try:
+            return await bind
+        except DatabaseError as error:
+            _log.error("port %s: how its bind ended can't be read: %s", row[hosted.api.key], error)
+            return row | {"vif_type": FAILED} if row["bind_state"] == BindState.PENDING else row
 
     async def _joined(self, hosted: HostedObject, row: Row) -> Row:
         """The same bind was asked for before and may be under way: wait for its answer too."""
