@@ -22,9 +22,11 @@ class Controller:
         self.answering = True
         self.refusing: str | None = None
 
-    async def answer(self, document: dict[str, Any], **changes: Any) -> None:
-        key = self.api.keys.answer("net-l3vpn", "Port", document["id"])
-        value = {"controller": "test", "bind_id": document["bind_id"]}
+    async def answer(self, document: dict[str, Any], host: str | None = None, **changes: Any) -> None:
+        """Answer the active bind of a port, or that of its inactive binding on a host."""
+        key = self.api.keys.answer("net-l3vpn", "Port", document["id"], host)
+        bind_id = next((b["bind_id"] for b in document["bindings"] if b["host"] == host), document["bind_id"])
+        value = {"controller": "test", "bind_id": bind_id}
         value |= {"rejected": self.refusing} if self.refusing else {"vif_type": "ovs", "vif_details": DETAILS}
         await self.api.etcd.put(key, json.dumps(value | changes).encode())
 
@@ -43,10 +45,17 @@ class Controller:
                 if event.value is None:
                     continue
                 document = json.loads(event.value)
+                bound = {bind_id for seen in self.seen for bind_id in _binds(seen)}
                 self.seen.append(document)
-                bound = {b for b in (d["bind_id"] for d in self.seen[:-1]) if b}
-                if document["bind_id"] and document["bind_id"] not in bound and self.answering:
-                    await self.answer(document)
+                for bind_id, host in _binds(document).items():
+                    if bind_id not in bound and self.answering:
+                        await self.answer(document, host)
+
+
+def _binds(port: dict[str, Any]) -> dict[str, str | None]:
+    """The binds that a port asks for; with a host those of its inactive bindings."""
+    active = {port["bind_id"]: None} if port["bind_id"] else {}
+    return active | {binding["bind_id"]: binding["host"] for binding in port["bindings"]}
 
 
 @asynccontextmanager

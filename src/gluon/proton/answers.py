@@ -1,6 +1,7 @@
 """From controllers' answers in etcd to bound ports, and to the requests that wait for them.
 
-Life of an answer: a shim writes `/controller/<service>/<Port>/<port id>` → the mirror tells the watcher
+Life of an answer: a shim writes `/controller/<service>/<Port>/<port id>` (for an inactive binding:
+`…/<host>`) → the mirror tells the watcher
 → an answer that a request of this server waits for is taken at once; any other one (late, meant for
 another server, or found in a list after a restart) only if its port still waits for that very bind,
 which one look into the database tells for all of them → the port's row and its outbox row are written by
@@ -176,12 +177,11 @@ class AnswerWatcher:
 
     def _parse(self, key: str, value: bytes) -> _Task | None:
         segments = self._keys.parse(key).segments
-        if len(segments) == 4:
-            return None  # of an inactive binding, which is none of the port's own
         try:
-            if len(segments) != 3:
-                raise MalformedAnswer("the key is not /controller/<service>/<Port>/<port id>")
-            service, object_name, port_id = segments
+            if len(segments) not in (3, 4):
+                raise MalformedAnswer("the key is not /controller/<service>/<Port>/<port id>[/<host>]")
+            # Which of the port's bindings it is for is told by its bind_id: that may be active by now.
+            service, object_name, port_id = segments[:3]
             return _Task(key, service, object_name, port_id, parse_answer(value))
         except MalformedAnswer as error:
             self._ignore(key, error)

@@ -65,7 +65,7 @@ class BindWaits:
                     self._futures.pop(bind_id).cancel()
 
     async def answered(self, bind_id: str, within: float) -> Row | None:
-        """The port's row with the answer to an expected bind.
+        """The row with the answer to an expected bind: its port's, or for an inactive one the bind's own.
 
         None when `within` seconds are over, or once it is known that this answer is not to be had any
         more, because the port was bound anew, unbound or deleted.
@@ -78,6 +78,10 @@ class BindWaits:
         if not future.done():
             self._remember(bind_id, began)
         return row
+
+    def is_settled(self, bind_id: str) -> bool:
+        """Whether it is known what became of an expected bind."""
+        return self._futures[bind_id].done()
 
     def settle(self, bind_id: str, row: Row | None) -> None:
         """Tell whoever waits for a bind what became of it."""

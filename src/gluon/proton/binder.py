@@ -23,7 +23,9 @@ from gluon.proton.bodies import new_objects
 from gluon.proton.errors import NotFound
 from gluon.proton.operations import Operations, Target
 from gluon.proton.pending_bind import PendingBind
+from gluon.proton.port_bindings import BoundPort, PortBindings
 from gluon.proton.registry import HostedObject, Proton
+from gluon.proton.settling import Settling
 from gluon.proton.write_request import WriteRequest
 from gluon.store.database import DatabaseError
 from gluon.store.paging import Row
@@ -41,12 +43,23 @@ class _UnderWay(NamedTuple):
 class Binder:
     """Creates, updates and deletes objects, and sees binds through that begin with it."""
 
-    def __init__(self, operations: Operations, waits: BindWaits, bind_timeout: float) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        bindings: PortBindings,
+        settling: Settling,
+        waits: BindWaits,
+        bind_timeout: float,
+    ) -> None:
         self._operations = operations
+        self._bindings = bindings
+        self._settling = settling
         self._waits = waits
         self._bind_timeout = bind_timeout
         self._under_way: dict[str, _UnderWay] = {}
-        """By port."""
+        """By port: the binds of active bindings."""
+        self._inactive: dict[str, PendingBind] = {}
+        """By bind_id: the binds of inactive ones."""
 
     async def create(
         self,
@@ -95,12 +108,63 @@ class Binder:
     ) -> None:
         """Delete an object; raises what `Operations.delete` raises."""
         await self._operations.delete(request, proton, hosted, target, cascade)
-        if not request.dry_run and hosted.role is Role.PORT and target.key in self._under_way:
-            self._waits.settle(self._under_way[target.key].bind.bind_id, None)
+        if not request.dry_run and hosted.role is Role.PORT:
+            self._over(target.key)
+
+    async def add_binding(
+        self, request: WriteRequest, proton: Proton, hosted: HostedObject, target: Target, body: Any
+    ) -> tuple[BoundPort, str]:
+        """An inactive binding, once its bind is settled, and its host; raises what `PortBindings.add` raises.
+
+        NotFound, when it is deleted meanwhile, as is its port.
+        """
+        bind_id = str(uuid4())
+        with self._waits.expecting([bind_id]):
+            port, host = await self._bindings.add(request, proton, hosted, target, body, bind_id)
+            return await self._settled_binding(request, proton, target, port, bind_id), host
+
+    async def change_binding(
+        self,
+        request: WriteRequest,
+        proton: Proton,
+        hosted: HostedObject,
+        target: Target,
+        host: str,
+        body: Any,
+    ) -> BoundPort:
+        """A port whose binding was changed, once a bind that begins with it is settled; raises what
+        `PortBindings.change` raises.
+        """
+        bind_id = str(uuid4())
+        with self._waits.expecting([bind_id]):
+            port = await self._bindings.change(request, proton, hosted, target, host, body, bind_id)
+            if port.row["bind_id"] == bind_id and not request.dry_run:
+                self._supersede(target.key, port.revision, bind_id)
+                await self._settled(hosted, port.row)
+                return await self._bindings.get(request.identity, proton, hosted, _anew(target))
+            return await self._settled_binding(request, proton, target, port, bind_id)
+
+    async def activate_binding(
+        self, request: WriteRequest, proton: Proton, hosted: HostedObject, target: Target, host: str
+    ) -> BoundPort:
+        """A port whose binding on a host is active now; raises what `PortBindings.activate` raises."""
+        port = await self._bindings.activate(request, proton, hosted, target, host)
+        if not request.dry_run:
+            self._supersede(target.key, port.revision, port.row["bind_id"])
+        return port
+
+    async def remove_binding(
+        self, request: WriteRequest, proton: Proton, hosted: HostedObject, target: Target, host: str
+    ) -> None:
+        """Delete a binding; raises what `PortBindings.remove` raises."""
+        port = await self._bindings.remove(request, proton, hosted, target, host)
+        if not request.dry_run:
+            self._supersede(target.key, port.revision, port.row["bind_id"])
+            self._end_inactive(target.key, {binding.bind_id for binding in port.inactive})
 
     def under_way(self) -> Collection[PendingBind]:
         """The binds that requests wait for here."""
-        return [under_way.bind for under_way in self._under_way.values()]
+        return [*(under_way.bind for under_way in self._under_way.values()), *self._inactive.values()]
 
     async def look_up(self, bind: PendingBind) -> None:
         """Tell the requests that wait for a bind what the database says of it.
@@ -108,20 +172,14 @@ class Binder:
         Another server may have stored its answer, or have bound, unbound or deleted the port. Raises
         DatabaseError.
         """
-        try:
-            row = await self._operations.current(bind.hosted, bind.port_id)
-        except NotFound:
-            self._waits.settle(bind.bind_id, None)
-            return
-        if row["bind_id"] != bind.bind_id:
-            self._waits.settle(bind.bind_id, None)
-        elif row["bind_state"] in (BindState.ANSWERED, BindState.REFUSED):
-            self._waits.settle(bind.bind_id, row)
+        found = await self._settling.find(bind.hosted, bind.port_id, bind.bind_id)
+        if found is None or found["bind_state"] in (BindState.ANSWERED, BindState.REFUSED):
+            self._waits.settle(bind.bind_id, found)
 
     async def give_up(self, bind: PendingBind) -> None:
         """Settle a bind that no request waits for any more. Raises DatabaseError."""
         with suppress(NotFound):
-            await self._operations.give_up(bind.hosted, bind.port_id, bind.bind_id)
+            await self._settling.give_up(bind.hosted, bind.port_id, bind.bind_id)
 
     async def _created(self, hosted: HostedObject, row: Row) -> Row:
         try:
@@ -143,7 +201,7 @@ class Binder:
             return row
         with self._waits.expecting([row["bind_id"]]):
             # Its answer may have come before this wait was told of.
-            current = await self._operations.current(hosted, row[hosted.api.key])
+            current = await self._settling.current(hosted, row[hosted.api.key])
             return await self._settled(hosted, current) if current["bind_id"] == row["bind_id"] else current
 
     async def _settled(self, hosted: HostedObject, row: Row) -> Row:
@@ -157,17 +215,54 @@ class Binder:
             under_way = self._under_way.get(port_id)
             if under_way is not None and under_way.bind.bind_id == bind_id:
                 del self._under_way[port_id]
-        if answered is not None:
+        if answered is not None and hosted.api.key in answered:
             return answered
+        if self._waits.is_settled(bind_id):
+            # In vain, or it is an inactive binding's by now: the port has something else to say.
+            return await self._settling.current(hosted, port_id)
         try:
-            return await self._operations.give_up(hosted, port_id, bind_id)
+            return await self._settling.give_up(hosted, port_id, bind_id)
         except DatabaseError as error:
             # The write itself is done and stays; only that it wasn't answered can't be noted.
             _log.error("port %s: that its bind was not answered could not be stored: %s", port_id, error)
             return row | {"vif_type": FAILED}
+
+    async def _settled_binding(
+        self, request: WriteRequest, proton: Proton, target: Target, port: BoundPort, bind_id: str
+    ) -> BoundPort:
+        """A port whose inactive binding may have begun to be bound as `bind_id`, once that is settled."""
+        if request.dry_run or not any(binding.bind_id == bind_id for binding in port.inactive):
+            return port
+        self._inactive[bind_id] = PendingBind(port.hosted, target.key, bind_id)
+        try:
+            answered = await self._waits.answered(bind_id, self._bind_timeout)
+        finally:
+            del self._inactive[bind_id]
+        if answered is None:
+            try:
+                await self._settling.give_up(port.hosted, target.key, bind_id)
+            except DatabaseError as error:
+                _log.error("port %s: that a bind was not answered could not be stored: %s", target.key, error)
+        return await self._bindings.get(request.identity, proton, port.hosted, _anew(target))
+
+    def _over(self, port_id: str) -> None:
+        """Whoever waits for a bind of a port that is gone waits in vain."""
+        if port_id in self._under_way:
+            self._waits.settle(self._under_way[port_id].bind.bind_id, None)
+        self._end_inactive(port_id)
+
+    def _end_inactive(self, port_id: str, still_there: Collection[str] = ()) -> None:
+        for bind in self._inactive.values():
+            if bind.port_id == port_id and bind.bind_id not in still_there:
+                self._waits.settle(bind.bind_id, None)
 
     def _supersede(self, port_id: str, revision: int, bind_id: str | None) -> None:
         """Whoever waits for an earlier bind of the port waits in vain: let it answer with what is there."""
         under_way = self._under_way.get(port_id)
         if under_way is not None and under_way.bind.bind_id != bind_id and under_way.revision < revision:
             self._waits.settle(under_way.bind.bind_id, None)
+
+
+def _anew(target: Target) -> Target:
+    """The same object, at whatever revision it is by now."""
+    return Target(target.key, target.parent_key)

@@ -46,6 +46,13 @@ def binding_changes(
     return {}
 
 
+def ends_all_bindings(given: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    """Whether a write that brings such changes unbinds the port, wherever it is bound."""
+    return ("bind_id" in changes and changes["bind_id"] is None) or (
+        "host_id" in given and not given["host_id"]
+    )
+
+
 def _bind(before: Mapping[str, Any], changes: Mapping[str, Any], bind_id: str | None) -> dict[str, Any]:
     result: dict[str, Any] = {"bind_id": bind_id, "bind_state": BindState.PENDING.value, "status": "DOWN"}
     if before["bind_id"] is not None:

@@ -12,6 +12,9 @@ from gluon.store.paging import Row
 
 _NOT_READ = object()
 
+BINDINGS = ("bindings",)
+"""What a port's change is called that is one of its inactive bindings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -20,6 +23,10 @@ class Change:
     hosted: HostedObject
     before: Row | None
     after: Row | None
+    also: tuple[str, ...] = ()
+    """What changed that is no attribute."""
+    ended: tuple[str, ...] = ()
+    """The hosts on which a port had inactive bindings that are none any more."""
 
     @classmethod
     def settled(cls, hosted: HostedObject, row: Row, names: Iterable[str]) -> Change:
@@ -48,8 +55,9 @@ class Change:
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """The attributes that an update gave other values; no others have them to give."""
+        """What an update changed: attributes, and for a port its `bindings`."""
         before, after = self.before, self.after
         if before is None or after is None:
             return ()
-        return tuple(name for name in self.hosted.api.attributes if before[name] != after[name])
+        names = self.hosted.api.attributes
+        return (*(name for name in names if before[name] != after[name]), *self.also)

@@ -8,16 +8,18 @@ dry run goes the same way up to the outbox, and is undone there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeAlias, TypeVar
 
 from gluon.log.traces import current_trace
+from gluon.model.model import Role
 from gluon.proton.audit import AuditLog
 from gluon.proton.change import Change
 from gluon.proton.documents import EtcdDocuments
 from gluon.proton.references import leaves_nothing_dangling
 from gluon.proton.registry import Proton
 from gluon.proton.write_request import Author
+from gluon.store.bindings import InactiveBinding
 from gluon.store.database import Database, Transaction
 from gluon.store.outbox import Outbox
 
@@ -61,7 +63,8 @@ class Door:
             changes: list[Change] = []
             result = await work(tx, changes)
             if changes:
-                await self._outbox.add(tx, self._documents.entries(changes), trace)
+                entries = self._documents.entries(changes, await _bindings(tx, changes))
+                await self._outbox.add(tx, entries, trace)
             return result, changes
 
         began = time.perf_counter()
@@ -84,3 +87,12 @@ class Door:
             return result
 
         return await self._database.rehearse(whole)
+
+
+async def _bindings(tx: Transaction, changes: Iterable[Change]) -> dict[str, tuple[InactiveBinding, ...]]:
+    """The inactive bindings of the ports that were changed: those that were created have none yet."""
+    return {
+        change.key: await change.hosted.ports.bindings.of_port(tx, change.key)
+        for change in changes
+        if change.hosted.role is Role.PORT and change.before is not None and change.after is not None
+    }

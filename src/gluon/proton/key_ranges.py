@@ -18,7 +18,9 @@ from gluon.model.model import ApiObject, Model, Role
 from gluon.particle.texts import text_of_key, value_from_text
 from gluon.proton.documents import EtcdDocuments, model_value
 from gluon.store.applied import AppliedModels
+from gluon.store.bindings import InactiveBinding
 from gluon.store.database import Transaction
+from gluon.store.port_repository import PortRepository
 from gluon.store.ports import PortIds
 from gluon.store.repository import ObjectRepository
 
@@ -111,8 +113,11 @@ class ObjectKeys:
             if name in meant:
                 stored = self._objects[name]
                 rows = await stored.repository.get_many(tx, meant[name], lock=lock)
+                bindings = await _bindings(tx, stored, list(rows))
                 for value, row in rows.items():
-                    wanted[self._key(name, value)] = self._documents.object_value(stored, row)
+                    wanted[self._key(name, value)] = self._documents.object_value(
+                        stored, row, bindings.get(value, ())
+                    )
         return wanted
 
     async def keys_after(self, tx: Transaction, marker: Any, limit: int) -> tuple[list[str], Any]:
@@ -210,8 +215,20 @@ class PortOwnerKeys:
         return service is not None and service not in self._ports
 
 
+async def _bindings(
+    tx: Transaction, stored: StoredObject, keys: list[Any]
+) -> dict[Any, tuple[InactiveBinding, ...]]:
+    """The inactive bindings of ports, by port; none for objects of other types."""
+    if not isinstance(stored.repository, PortRepository) or not keys:
+        return {}
+    return {**await stored.repository.bindings.of_ports(tx, keys)}
+
+
 class AnswerKeys:
-    """`/controller/<service>/<Port>/<port id>[/<host>]`, written by shims: of ports that are gone they go."""
+    """`/controller/<service>/<Port>/<port id>[/<host>]`, written by shims.
+
+    Of ports that are gone they go; so do those of hosts on which a port has no inactive binding.
+    """
 
     def __init__(self, keys: Keys, port: StoredObject) -> None:
         self._keys = keys
@@ -229,9 +246,13 @@ class AnswerKeys:
                 meant.setdefault(segments[2], []).append(key)
         asked = [port_id for port_id in meant if "\0" not in port_id]
         there = await self._port.repository.get_many(tx, asked, lock=lock)
-        for port_id in meant.keys() - there.keys():
-            for key in meant[port_id]:
-                del wanted[key]
+        bindings = await _bindings(tx, self._port, list(there))
+        for port_id, keys in meant.items():
+            hosts = {binding.host for binding in bindings.get(port_id, ())}
+            for key in keys:
+                of_host = self._keys.parse(key).segments[3:]
+                if port_id not in there or (of_host and of_host[0] not in hosts):
+                    del wanted[key]
         return wanted
 
     async def keys_after(self, tx: Transaction, marker: Any, limit: int) -> tuple[list[str], Any]:

@@ -12,12 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gluon.log.request_ids import current_request_id
 from gluon.model.model import Role
 from gluon.particle.validators import InvalidBody
-from gluon.proton.answer import Answer, MalformedAnswer
 from gluon.proton.audit import AuditLog
-from gluon.proton.binding import FAILED, binding_changes
+from gluon.proton.binding import binding_changes, ends_all_bindings
 from gluon.proton.bodies import (
     ERRORS_SHOWN,
     NewObject,
@@ -27,7 +25,7 @@ from gluon.proton.bodies import (
     sound_references,
     wrong_fields,
 )
-from gluon.proton.change import Change
+from gluon.proton.change import BINDINGS, Change
 from gluon.proton.door import Door, Work
 from gluon.proton.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Unprocessable, Wrong
 from gluon.proton.identity import Identity
@@ -36,7 +34,7 @@ from gluon.proton.managers import Refused
 from gluon.proton.references import missing_references
 from gluon.proton.registry import HostedObject, Proton
 from gluon.proton.removal import Removal
-from gluon.proton.write_request import Author, WriteRequest
+from gluon.proton.write_request import WriteRequest
 from gluon.store.database import Database, Transaction, UniqueViolation
 from gluon.store.paging import Row
 
@@ -100,7 +98,7 @@ class Operations:
             bodies = [dict(item.values) for item in new.items]
             if proton.manager is not None and not wrong:
                 for item, values in zip(new.items, bodies, strict=True):
-                    with _refusals(item):
+                    with refusals(item):
                         proton.manager.before_create(identity, hosted.api.name, values)
             together = frozenset(values.get(hosted.api.key) for values in bodies)
             for item, values in zip(new.items, bodies, strict=True):
@@ -115,8 +113,8 @@ class Operations:
             return rows
 
         key = new.items[0].values.get(hosted.api.key) if len(new.items) == 1 else None
-        with self._noting_refusal(request, "create", hosted, key):
-            return await self._do(request, proton, work)
+        with self.noting_refusal(request, "create", hosted, key):
+            return await self.carry_out(request, proton, work)
 
     # -- update ---------------------------------------------------------------------------------------
 
@@ -148,23 +146,24 @@ class Operations:
             if hosted.role is Role.PORT and not problems:
                 changes |= binding_changes(stored, given, bind_id)
             if proton.manager is not None and changes and not problems:
-                with _refusals():
+                with refusals():
                     proton.manager.before_update(identity, hosted.api.name, stored, changes)
             problems += await missing_references(tx, identity, proton, hosted, changes)
             if problems:
                 raise Unprocessable(problems)
-            if not changes:
+            ended = await _end_bindings(tx, hosted, stored, given, changes)
+            if not changes and not ended:
                 return stored
             if not proton.authorizer.may(identity, "update", hosted.api, {**stored, **changes}):
                 raise Forbidden("the access rules don't let you give the object away like this")
             with _taken(hosted, target.key):
                 row = await hosted.repository.update(tx, target.key, changes)
             assert row is not None, "the row was read in this transaction"
-            written.append(Change(hosted, stored, row))
+            written.append(Change(hosted, stored, row, also=BINDINGS if ended else (), ended=ended))
             return row
 
-        with self._noting_refusal(request, "update", hosted, target.key):
-            return await self._do(request, proton, work)
+        with self.noting_refusal(request, "update", hosted, target.key):
+            return await self.carry_out(request, proton, work)
 
     # -- delete ---------------------------------------------------------------------------------------
 
@@ -186,61 +185,8 @@ class Operations:
             stored = await self.require(tx, identity, proton, hosted, target, "delete")
             changes += await self._removal.remove(tx, identity, proton, hosted, stored, cascade)
 
-        with self._noting_refusal(request, "delete", hosted, target.key):
-            await self._do(request, proton, work)
-
-    # -- binding --------------------------------------------------------------------------------------
-
-    async def take_answer(self, hosted: HostedObject, port_id: str, answer: Answer) -> Row | None:
-        """Store a controller's answer to a bind; the answered port, or None if the bind is another by now.
-
-        One UPDATE with that condition decides, so any number of servers may try: the row is the same for the
-        one that stored the answer and for those that came later. Raises MalformedAnswer.
-        """
-        limit = hosted.api.attributes["vif_type"].length
-        if limit is not None and len(answer.vif_type) > limit:
-            raise MalformedAnswer(f"vif_type is longer than the model's {limit} characters")
-
-        async def work(tx: Transaction, changes: list[Change]) -> Row | None:
-            row = await hosted.ports.take_answer(tx, port_id, answer.bind_id, answer.changes, answer.state)
-            if row is not None:
-                changes.append(Change.settled(hosted, row, answer.changes))
-                return row
-            current = await hosted.repository.get(tx, port_id)
-            return current if current is not None and current["bind_id"] == answer.bind_id else None
-
-        return await self._door.write(Author.controller(answer.controller), work)
-
-    async def give_up(self, hosted: HostedObject, port_id: str, bind_id: str) -> Row:
-        """Say in the port that nobody answered its bind in time; the row as it is then.
-
-        An answer that came first stays, and one that comes later is still taken. Raises NotFound when the
-        port was deleted meanwhile.
-        """
-        given = {"vif_type": FAILED}
-
-        async def work(tx: Transaction, changes: list[Change]) -> Row:
-            row = await hosted.ports.time_out(tx, port_id, bind_id, given)
-            if row is not None:
-                changes.append(Change.settled(hosted, row, given))
-            else:
-                row = await hosted.repository.get(tx, port_id)
-            if row is None:
-                raise NotFound(f"{hosted.api.api_name} {port_id!r} was deleted while it was being bound")
-            return row
-
-        return await self._door.write(Author.server(current_request_id()), work)
-
-    async def current(self, hosted: HostedObject, key: Any) -> Row:
-        """The row as it is now, whoever asks; raises NotFound."""
-
-        async def work(tx: Transaction) -> Row:
-            row = await hosted.repository.get(tx, key)
-            if row is None:
-                raise NotFound(f"{hosted.api.api_name} {key!r} was deleted meanwhile")
-            return row
-
-        return await self._database.read(work)
+        with self.noting_refusal(request, "delete", hosted, target.key):
+            await self.carry_out(request, proton, work)
 
     # -- what all of them need ------------------------------------------------------------------------
 
@@ -280,15 +226,17 @@ class Operations:
         parent = proton.objects[hosted.api.parent]
         await self.require(tx, identity, proton, parent, Target(parent_key), "get")
 
-    async def _do(self, request: WriteRequest, proton: Proton, work: Work[T]) -> T:
+    async def carry_out(self, request: WriteRequest, proton: Proton, work: Work[T]) -> T:
+        """Have a transaction do the work, or only try it for a dry run; raises what the work raises."""
         if request.dry_run:
             return await self._door.rehearse(proton, work)
         return await self._door.write(request.author, work)
 
     @contextmanager
-    def _noting_refusal(
+    def noting_refusal(
         self, request: WriteRequest, action: str, hosted: HostedObject, key: Any
     ) -> Iterator[None]:
+        """Have the audit note it when access rules refuse what is done within."""
         try:
             yield
         except Forbidden:
@@ -325,8 +273,31 @@ async def _insert(
     return row
 
 
+async def _end_bindings(
+    tx: Transaction, hosted: HostedObject, stored: Row, given: Row, changes: Row
+) -> tuple[str, ...]:
+    """Remove the inactive bindings that a write of a port ends; their hosts.
+
+    Who unbinds the port unbinds all of it; who binds it on a host where it has an inactive one gets a bind
+    of his own there.
+    """
+    if hosted.role is not Role.PORT:
+        return ()
+    bindings, key = hosted.ports.bindings, stored[hosted.api.key]
+    if ends_all_bindings(given, changes):
+        return tuple(binding.host for binding in await bindings.remove_all(tx, key))
+    if "bind_id" not in changes:
+        return ()
+    host = changes.get("host_id", stored["host_id"])
+    ended = tuple(b.host for b in await bindings.of_port(tx, key) if b.host == host)
+    for host in ended:
+        await bindings.remove(tx, key, host)
+    return ended
+
+
 @contextmanager
-def _refusals(item: NewObject | None = None) -> Iterator[None]:
+def refusals(item: NewObject | None = None) -> Iterator[None]:
+    """What a service's manager refuses within is raised as Unprocessable."""
     try:
         yield
     except Refused as error:

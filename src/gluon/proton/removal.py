@@ -51,8 +51,11 @@ class Removal:
             # The default interface came without being asked for, and goes so.
             if item.hosted.role is not Role.INTERFACE or item.key not in ports:
                 self._check(identity, proton, item.hosted, stored)
+            ended: tuple[str, ...] = ()
+            if item.hosted.role is Role.PORT:
+                ended = tuple(b.host for b in await item.hosted.ports.bindings.remove_all(tx, item.key))
             await item.hosted.repository.delete(tx, item.key)
-            changes.append(Change(item.hosted, stored, None))
+            changes.append(Change(item.hosted, stored, None, ended=ended))
         return changes
 
     async def _doomed(self, tx: Transaction, proton: Proton, first: _Doomed, cascade: bool) -> list[_Doomed]:

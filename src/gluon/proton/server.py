@@ -28,6 +28,7 @@ from gluon.proton.open_binds import OpenBinds
 from gluon.proton.operations import Operations
 from gluon.proton.options import Settings
 from gluon.proton.pending_bind import PendingBind
+from gluon.proton.port_bindings import PortBindings
 from gluon.proton.presence import Presence
 from gluon.proton.reads import Reads
 from gluon.proton.registry import HostedObject, Registry
@@ -36,6 +37,7 @@ from gluon.proton.relay_traces import RelayTraces
 from gluon.proton.resync import Resync
 from gluon.proton.resync_keeper import ResyncKeeper
 from gluon.proton.sampling import Parts, Sampling
+from gluon.proton.settling import Settling
 from gluon.proton.vital_signs import VitalSigns
 from gluon.proton.web.app import AsgiApp, make_app
 from gluon.store.database import Transaction, open_database
@@ -73,8 +75,10 @@ class ProtonServer:
         waits = BindWaits(watching.bind_ended)
         audit = AuditLog(enabled=settings.audit.enabled)
         door = Door(self._database, outbox, documents, audit, watching.written)
-        self._operations = Operations(self._database, door, audit)
-        self._binder = Binder(self._operations, waits, settings.bind_timeout)
+        operations = Operations(self._database, door, audit)
+        bindings = PortBindings(self._database, operations)
+        self._settling = Settling(self._database, door)
+        self._binder = Binder(operations, bindings, self._settling, waits, settings.bind_timeout)
         memory = EtcdMemory(self._database.dialect)
         self._relay = Relay(
             self._database,
@@ -132,8 +136,9 @@ class ProtonServer:
             public_url=settings.public_url,
             auth=auth or NoAuth(),
             registry=self._registry,
-            reads=Reads(self._database, self._operations),
+            reads=Reads(self._database, operations),
             binder=self._binder,
+            bindings=bindings,
             feeds=self.feeds,
             health=Health(
                 {
@@ -219,7 +224,7 @@ class ProtonServer:
         hosted = self._port_object(service)
         if hosted is None or hosted.api.name != object_name:
             return None
-        return await self._operations.take_answer(hosted, port_id, answer)
+        return await self._settling.take_answer(hosted, port_id, answer)
 
     def _port_objects(self) -> list[HostedObject]:
         found = [self._port_object(service) for service in self._registry().protons]

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Dialect
 
 from gluon.model.model import Role
 from gluon.particle.tables import BIND_ID, BIND_STATE, REVISION_NUMBER, UPDATED_AT, BindState
+from gluon.store.bindings import Bindings
 from gluon.store.database import Transaction
 from gluon.store.paging import Row
 from gluon.store.repository import ObjectRepository
@@ -27,7 +28,11 @@ _IS_PENDING = f"('{BindState.PENDING}')"
 
 
 class PortRepository(ObjectRepository):
-    """A repository of ports, which also settles their binds."""
+    """A repository of ports, which also settles their binds. `bindings` are their inactive ones."""
+
+    def __init__(self, schema: ServiceSchema, object_name: str, dialect: Dialect) -> None:
+        super().__init__(schema, object_name, dialect)
+        self.bindings = Bindings(schema.model.service, dialect)
 
     async def take_answer(
         self, tx: Transaction, port_id: str, bind_id: str, changes: Mapping[str, Any], state: BindState
@@ -49,12 +54,14 @@ class PortRepository(ObjectRepository):
         return await self._settle(tx, _IS_PENDING, port_id, bind_id, changes, BindState.TIMED_OUT)
 
     async def unanswered(self, tx: Transaction) -> list[tuple[str, str]]:
-        """Port id and bind_id of all ports that would still take an answer, timed out or not."""
-        return [(port_id, bind_id) for port_id, bind_id in await tx.fetch(self._unanswered)]
+        """Port id and bind_id of all binds that would still take an answer, timed out or not."""
+        active = [(port_id, bind_id) for port_id, bind_id in await tx.fetch(self._unanswered)]
+        return active + await self.bindings.unanswered(tx)
 
     async def pending(self, tx: Transaction) -> list[tuple[str, str]]:
-        """Port id and bind_id of all ports whose bind is neither answered nor timed out."""
-        return [(port_id, bind_id) for port_id, bind_id in await tx.fetch(self._pending)]
+        """Port id and bind_id of all binds that are neither answered nor timed out."""
+        active = [(port_id, bind_id) for port_id, bind_id in await tx.fetch(self._pending)]
+        return active + await self.bindings.pending(tx)
 
     async def _settle(
         self,

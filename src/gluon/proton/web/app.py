@@ -16,10 +16,17 @@ from gluon.proton.health import Health
 from gluon.proton.identity import AuthStrategy
 from gluon.proton.metrics import ServerMetrics
 from gluon.proton.options import Settings
+from gluon.proton.port_bindings import PortBindings
 from gluon.proton.reads import Reads
 from gluon.proton.sampling import Sampling
 from gluon.proton.web import problems
 from gluon.proton.web.access import AccessLog
+from gluon.proton.web.bindings import (
+    ChildStatus,
+    PortBindingActivation,
+    PortBindingCollection,
+    PortBindingItem,
+)
 from gluon.proton.web.connection import RequestCutShort, whole_or_refused
 from gluon.proton.web.health import HealthCheck, Liveness, Readiness
 from gluon.proton.web.metrics import MeasuredRequests, Metrics
@@ -45,6 +52,7 @@ def make_app(
     registry: CurrentRegistry,
     reads: Reads,
     binder: Binder,
+    bindings: PortBindings,
     feeds: Feeds,
     health: Health,
     metrics: ServerMetrics,
@@ -78,6 +86,11 @@ def make_app(
     app.add_route(f"{version}/{{plural}}", collection)
     app.add_route(f"{version}/{{plural}}/{{key}}", item)
     app.add_route(f"{version}/{{plural}}/{{key}}/status", status)
+    on_host = f"{version}/{{plural}}/{{key}}/bindings"
+    app.add_route(on_host, PortBindingCollection(registry, bindings, binder, collection, settings.max_body))
+    app.add_route(f"{on_host}/{{host}}", PortBindingItem(registry, bindings, binder, item, settings.max_body))
+    app.add_route(f"{on_host}/{{host}}/activate", PortBindingActivation(registry, binder))
+    app.add_route(f"{on_host}/{{host}}/status", ChildStatus(registry, status))
     app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}", collection)
     app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}", item)
     app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}/status", status)

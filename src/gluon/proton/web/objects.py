@@ -69,7 +69,7 @@ class Collection:
     async def on_post(self, req: Request, resp: Response, **segments: str) -> None:
         """Create; 201 with the stored object or objects."""
         place = find_place(self._registry(), **segments)
-        request = _write_request(req, _allowed(req))
+        request = write_request(req, allowed(req))
         body = await json_body(req, self._settings.max_body)
         plural = place.hosted.api.plural
         bulk = isinstance(body, dict) and isinstance(body.get(plural), list)
@@ -111,7 +111,7 @@ class Item:
         query = QueryString.of(req)
         query.allow("fields")
         fields = chosen_fields(place.hosted, query.pairs)
-        row = await self._reads.get(req.context.identity, place.proton, place.hosted, _target(req, place))
+        row = await self._reads.get(req.context.identity, place.proton, place.hosted, target_of(req, place))
         if none_match(req, row["revision_number"]):
             resp.status = 304
             resp.set_header("ETag", etag(row["revision_number"]))
@@ -121,11 +121,11 @@ class Item:
     async def on_put(self, req: Request, resp: Response, **segments: str) -> None:
         """Change what the body gives and nothing else; null clears."""
         place = find_place(self._registry(), **segments)
-        request = _write_request(req, _allowed(req))
+        request = write_request(req, allowed(req))
         if (req.get_header("If-None-Match") or "").strip() == "*":
             raise PreconditionFailed("PUT changes objects that exist, and If-None-Match: * asks for none")
         body = await json_body(req, self._max_body)
-        row = await self._binder.update(request, place.proton, place.hosted, _target(req, place), body)
+        row = await self._binder.update(request, place.proton, place.hosted, target_of(req, place), body)
         _show(resp, place.hosted, row)
 
     async def on_patch(self, req: Request, resp: Response, **segments: str) -> None:
@@ -135,21 +135,23 @@ class Item:
     async def on_delete(self, req: Request, resp: Response, **segments: str) -> None:
         """Delete, with `?cascade=true` also what refers to the object."""
         place = find_place(self._registry(), **segments)
-        query = _allowed(req, "cascade")
-        request = _write_request(req, query)
+        query = allowed(req, "cascade")
+        request = write_request(req, query)
         await self._binder.delete(
-            request, place.proton, place.hosted, _target(req, place), query.flag("cascade")
+            request, place.proton, place.hosted, target_of(req, place), query.flag("cascade")
         )
         resp.status = 204
 
 
-def _allowed(req: Request, *names: str) -> QueryString:
+def allowed(req: Request, *names: str) -> QueryString:
+    """The query of a write, which may have these parameters and those of all writes."""
     query = QueryString.of(req)
     query.allow("dry_run", *names)
     return query
 
 
-def _write_request(req: Request, query: QueryString) -> WriteRequest:
+def write_request(req: Request, query: QueryString) -> WriteRequest:
+    """Who asks for a write, and whether it is to be done."""
     client = req.scope.get("client")
     return WriteRequest(
         req.context.identity,
@@ -159,7 +161,8 @@ def _write_request(req: Request, query: QueryString) -> WriteRequest:
     )
 
 
-def _target(req: Request, place: Place) -> Target:
+def target_of(req: Request, place: Place) -> Target:
+    """The object that a path names, at the revision that If-Match names."""
     return Target(place.key, place.parent_key, precondition(req))
 
 
