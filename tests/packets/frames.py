@@ -12,6 +12,8 @@ IPV4 = 0x0800
 BROADCAST = b"\xff" * 6
 _DHCP_COOKIE = b"\x63\x82\x53\x63"
 _BOOTP = 236
+_PAYLOAD = b"gluon-ping"
+ECHO_REQUEST, ECHO_REQUEST_V6 = 8, 128
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 
 
@@ -24,10 +26,16 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def echo_request(identifier: int, sequence: int, payload: bytes = b"gluon-ping") -> bytes:
+def echo_request(identifier: int, sequence: int, kind: int = ECHO_REQUEST) -> bytes:
     """An ICMP echo request, without the IP header."""
-    head = struct.pack("!BBHHH", 8, 0, 0, identifier, sequence)
-    return struct.pack("!BBHHH", 8, 0, checksum(head + payload), identifier, sequence) + payload
+    head = struct.pack("!BBHHH", kind, 0, 0, identifier, sequence)
+    return struct.pack("!BBHHH", kind, 0, checksum(head + _PAYLOAD), identifier, sequence) + _PAYLOAD
+
+
+def is_echo_reply(message: bytes, identifier: int) -> bool:
+    """Whether an ICMP message answers requests with this identifier, over IPv4 or IPv6."""
+    kind, _, _, said = struct.unpack("!BBHH", message[:6])
+    return kind in (0, 129) and said == identifier
 
 
 @dataclass(frozen=True)
@@ -43,21 +51,14 @@ class Icmp:
 
     @property
     def is_request(self) -> bool:
-        return self.type == 8
-
-    @property
-    def is_reply(self) -> bool:
-        return self.type == 0
+        return self.type == ECHO_REQUEST
 
 
 def icmp_of(frame: bytes) -> Icmp | None:
     """The ICMP message of IPv4 in an Ethernet frame, if it is one."""
     if len(frame) < ETHERNET + 28 or frame[12:14] != IPV4.to_bytes(2) or frame[23] != 1:
         return None
-    return icmp_of_packet(frame[ETHERNET:])
-
-
-def icmp_of_packet(packet: bytes) -> Icmp:
+    packet = frame[ETHERNET:]
     body = packet[(packet[0] & 15) * 4 :]
     kind, _, _, identifier, sequence = struct.unpack("!BBHHH", body[:8])
     source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
@@ -122,3 +123,31 @@ def _options(data: bytes) -> Iterator[tuple[int, bytes]]:
         length = data[at + 1]
         yield data[at], data[at + 2 : at + 2 + length]
         at += 2 + length
+
+
+def arp_request(mac: str, source: str, wanted: str, *, vlan: int) -> bytes:
+    """Who has that address? In a VLAN (RFC 826, IEEE 802.1Q)."""
+    hardware = bytes.fromhex(mac.replace(":", ""))
+    body = struct.pack("!HHBBH", 1, IPV4, 6, 4, 1) + hardware + socket.inet_aton(source)
+    return BROADCAST + hardware + _tag(vlan, 0x0806) + body + bytes(6) + socket.inet_aton(wanted)
+
+
+def is_arp_reply(frame: bytes, address: str) -> bool:
+    """Whether somebody says to have that address."""
+    return (
+        frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\2" and frame[28:32] == socket.inet_aton(address)
+    )
+
+
+def tagged_echo(mac: str, to: str, source: str, destination: str, vlan: int) -> bytes:
+    """An echo request in a VLAN, whose sequence number is the VLAN's."""
+    message = echo_request(1, vlan)
+    addresses = socket.inet_aton(source) + socket.inet_aton(destination)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(message), 1, 0, 64, 1, 0) + addresses
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    ethernet = bytes.fromhex(to.replace(":", "")) + bytes.fromhex(mac.replace(":", ""))
+    return ethernet + _tag(vlan, IPV4) + head + message
+
+
+def _tag(vlan: int, kind: int) -> bytes:
+    return struct.pack("!HHH", 0x8100, vlan, kind)

@@ -10,11 +10,15 @@ import select
 import socket
 import struct
 import time
-from types import TracebackType
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 
 from packets.frames import (
     ACK,
     DISCOVER,
+    ECHO_REQUEST,
+    ECHO_REQUEST_V6,
     OFFER,
     REQUEST,
     Icmp,
@@ -22,7 +26,7 @@ from packets.frames import (
     dhcp_request,
     echo_request,
     icmp_of,
-    icmp_of_packet,
+    is_echo_reply,
     lease_of,
 )
 from packets.hosts import Host
@@ -79,6 +83,31 @@ class Guest:
         ip("route", "replace", "default", "via", lease.router, "dev", device)
         return lease
 
+    def use_address6(self, address: str, *, device: str = "eth0", patience: float = 15.0) -> None:
+        """Use an IPv6 address, and the router that announces itself (RFC 4861)."""
+        self.namespace.ip("addr", "add", f"{address}/64", "dev", device, "nodad")
+        deadline = time.monotonic() + patience
+        while "default" not in self.namespace.ip("-6", "route", "show"):
+            assert time.monotonic() < deadline, f"no router announces itself to {self.name}"
+            time.sleep(0.05)
+
+    def exchange(
+        self, frame: bytes, wanted: Callable[[bytes], bool] | None = None, *, patience: float = 10.0
+    ) -> bytes | None:
+        """Send a frame as it is; with `wanted` until that is true of a frame that comes, which is given."""
+        with _raw_socket(self.namespace, "eth0") as raw:
+            deadline = time.monotonic() + patience
+            while time.monotonic() < deadline:
+                raw.send(frame)
+                if wanted is None:
+                    return None
+                again = time.monotonic() + 0.1
+                while (left := again - time.monotonic()) > 0 and select.select([raw], [], [], left)[0]:
+                    found = raw.recv(2048)
+                    if wanted(found):
+                        return found
+        return None
+
     def ping(
         self, address: str, patience: float = 10.0, *, every: float = 0.02, source: str = ""
     ) -> float | None:
@@ -89,23 +118,12 @@ class Guest:
     def pinger(self, address: str, *, every: float = 0.02, source: str = "") -> Pinger:
         return Pinger(self.namespace, address, every, source)
 
-    def ping6(self, address: str, patience: float = 15.0) -> bool:
-        """Whether an IPv6 address answers."""
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            try:
-                self.namespace.run("ping", "-6", "-c1", "-W1", address)
-            except RuntimeError:
-                continue
-            return True
-        return False
-
     def capture(self, device: str = "eth0") -> Capture:
         return Capture(self.namespace, device)
 
 
 class Pinger:
-    """Sends echo requests at a steady pace, and notes when answers come."""
+    """Sends echo requests at a steady pace, and notes when answers come. Of IPv4, or of IPv6 (RFC 4443)."""
 
     def __init__(self, namespace: Namespace, address: str, every: float, source: str) -> None:
         self._address = address
@@ -113,11 +131,11 @@ class Pinger:
         self._identifier = random.getrandbits(16)
         self._sequence = 0
         self._next = 0.0
-        self._socket = namespace.inside(_icmp_socket)
+        self._is_v6 = ":" in address
+        self._socket = namespace.inside(_icmp6_socket if self._is_v6 else _icmp_socket)
         if source:
             self._socket.bind((source, 0))
-        self.answers: list[tuple[float, Icmp]] = []
-        """When (time.monotonic) each answer came."""
+        self.answers: list[Answer] = []
 
     def first(self, patience: float) -> float | None:
         """Seconds until an answer comes."""
@@ -126,7 +144,7 @@ class Pinger:
         while time.monotonic() < began + patience:
             self.run(self._every)
             if len(self.answers) > known:
-                return self.answers[known][0] - began
+                return self.answers[known].at - began
         return None
 
     def run(self, seconds: float) -> None:
@@ -142,30 +160,37 @@ class Pinger:
 
     def longest_gap(self) -> float:
         """The longest time between two answers, in seconds."""
-        times = [at for at, _ in self.answers]
-        return max(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+        return max(later.at - earlier.at for earlier, later in pairwise(self.answers))
 
     def __enter__(self) -> Pinger:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._socket.close()
 
     def _send(self) -> None:
         self._sequence = (self._sequence + 1) & 0xFFFF
+        kind = ECHO_REQUEST_V6 if self._is_v6 else ECHO_REQUEST
         try:
-            self._socket.sendto(echo_request(self._identifier, self._sequence), (self._address, 0))
+            self._socket.sendto(echo_request(self._identifier, self._sequence, kind), (self._address, 0))
         except OSError:
             # No route, or no neighbour of that address: then there is no answer, which is what counts.
             return
 
     def _receive(self) -> None:
-        packet, (sender, _) = self._socket.recvfrom(2048)
-        found = icmp_of_packet(packet)
-        if sender == self._address and found.is_reply and found.identifier == self._identifier:
-            self.answers.append((time.monotonic(), found))
+        packet, (sender, *_) = self._socket.recvfrom(2048)
+        # Of IPv6 the kernel gives the message only.
+        message, ttl = (packet, 0) if self._is_v6 else (packet[(packet[0] & 15) * 4 :], packet[8])
+        if sender == self._address and is_echo_reply(message, self._identifier):
+            self.answers.append(Answer(time.monotonic(), ttl))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An echo reply: when it came (time.monotonic), and how often it might still have been routed."""
+
+    at: float
+    ttl: int
 
 
 class Capture:
@@ -189,6 +214,15 @@ class Capture:
     def requests(self) -> list[Icmp]:
         """The echo requests among them."""
         return [message for message in self.messages() if message.is_request]
+
+    def requests_within(self, seconds: float) -> list[Icmp]:
+        """The echo requests that come in so long."""
+        found = []
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if select.select([self._socket], [], [], left)[0]:
+                found += self.requests()
+        return found
 
     def messages(self) -> list[Icmp]:
         """The ICMP messages among them."""
@@ -222,6 +256,13 @@ def _ask(
 
 def _icmp_socket() -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    made.setblocking(False)
+    return made
+
+
+def _icmp6_socket() -> socket.socket:
+    # The kernel computes the checksum of these.
+    made = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
     made.setblocking(False)
     return made
 

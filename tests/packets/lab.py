@@ -8,10 +8,13 @@ etcd, proton-server, proton-shim-server (OVN backend)
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import shutil
+import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,12 +27,15 @@ from servers.etcd import EtcdServer, free_ports
 from servers.ovn import Northd, OvnDatabases
 from system.faults.processes import Program
 
-SERVICE = "net-l3vpn"
+SERVICES = ("net-l3vpn", "site-vpn", "e-line")
 TENANT = "a868a466bca84df18404a77db0ecac72"
 HOSTS = ("host-1", "host-2")
 IPV6_PREFIX = "fd00:6c75::/32"
 PATIENCE = 30.0
 T = TypeVar("T")
+
+_HERE = Path(__file__).parent
+_EXAMPLES = _HERE.parents[1] / "examples"
 
 
 class Lab:
@@ -47,9 +53,10 @@ class Lab:
             for n, name in enumerate(HOSTS, 1)
         }
         (port,) = free_ports(1)
-        self.api = Api(f"http://127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{port}"
+        self.api, self.sites, self.lines = (Api(url, service) for service in SERVICES)
         self.server = Program.installed("proton-server", self._server_config(port), "proton-server")
-        self.shim = Program.installed("proton-shim-server", self._shim_config(), "proton-shim")
+        self.shim = self._shim_program()
 
     def start(self) -> None:
         self._etcd.start()
@@ -60,11 +67,13 @@ class Lab:
             host.start()
         self._etcd.wait_ready()
         self.shim.start()
-        eventually(self.api.is_up)
+        for api in (self.api, self.sites, self.lines):
+            eventually(api.is_up)
         self.shim_ready()
 
     def close(self) -> None:
-        self.api.close()
+        for api in (self.api, self.sites, self.lines):
+            api.close()
         for program in (self.shim, self.server):
             program.kill()
             # Shown with a test that fails.
@@ -77,13 +86,12 @@ class Lab:
         self.namespaces.close()
 
     def shim_ready(self) -> None:
-        """Return when the shim that runs now serves."""
-        starts = self.shim.log().count("shim server packets, etcd at")
+        """Return when the shim that was started last serves everything."""
 
         def serves() -> bool:
             self.shim.must_run()
-            last = self.shim.log().split("shim server packets, etcd at")[-1]
-            return starts > 0 and f"{SERVICE}: serving" in last
+            _, _, last = self.shim.log().rpartition("shim server packets, etcd at")
+            return all(f"{service}: serving" in last for service in SERVICES)
 
         eventually(serves)
 
@@ -95,18 +103,21 @@ class Lab:
 
     def prepare(self, vpn: Vpn, address: str, host: str, *, name: str = "") -> Machine:
         """The same, without asking for an address."""
-        guest = Guest(self.namespaces, name or f"vm{uuid.uuid4().hex[:6]}", random_mac())
-        port = self.api.create_port(guest.name, guest.mac)
-        self.api.join(port, vpn, address)
-        machine = Machine(self, guest, port, address)
-        machine.bind(host)
-        guest.plug(self.hosts[host], port)
+        machine = self.create(vpn.api, address, name=name)
+        vpn.api.join(machine.port, vpn, address)
+        machine.start(host)
         return machine
+
+    def create(self, api: Api, address: str, *, name: str = "", **attributes: Any) -> Machine:
+        """A machine with its port, not bound to anything yet."""
+        guest = Guest(self.namespaces, name or f"vm{uuid.uuid4().hex[:6]}", random_mac())
+        port = api.create_port(guest.name, guest.mac, **attributes)
+        return Machine(self, api, guest, port, address)
 
     def _server_config(self, port: int) -> Path:
         config = self._folder / "proton.conf"
         config.write_text(
-            f"[api]\nport = {port}\nservice_list = {SERVICE}\n"
+            f"[api]\nport = {port}\nservice_list = {','.join(SERVICES)}\nmodels_dir = {self._models()}\n"
             f"[database]\nconnection = sqlite:///{self._folder / 'gluon.sqlite'}\n" + self._etcd_section()
         )
         return config
@@ -114,12 +125,35 @@ class Lab:
     def _shim_config(self) -> Path:
         config = self._folder / "proton-shim.conf"
         config.write_text(
-            f"[shim]\nname = packets\nhandlers = {SERVICE}:{SERVICE}-ovn\nlease_ttl = 2\n"
+            f"[shim]\nname = packets\nhandlers = {','.join(f'{service}:ovn' for service in SERVICES)}\n"
+            f"lease_ttl = 2\n"
             f"host_list = {','.join(HOSTS)}\n"
             f"[shim_ovn]\nconnection = {self.databases.connection}\ndatapath_type = netdev\n"
             f"mtu = 1400\nipv6_prefix = {IPV6_PREFIX}\nstray_delay = 0.5\n" + self._etcd_section()
         )
         return config
+
+    def _models(self) -> Path:
+        """The folder of models that don't come with Gluon."""
+        folder = self._folder / "models"
+        shutil.copytree(_HERE / "models", folder)
+        shutil.copytree(_EXAMPLES / "models/e-line", folder / "e-line")
+        return folder
+
+    def _shim_program(self) -> Program:
+        """The shim server, with a package beside it that has the API models of two services."""
+        folder = self._folder / "package"
+        metadata = folder / "lab-1.0.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(
+            "[gluon.shim.models]\ne-line = e_line:ELineApiModel\nsite-vpn = site_vpn:SiteVpnApiModel\n"
+        )
+        shutil.copy(_EXAMPLES / "shim/e_line.py", folder)
+        shutil.copy(_HERE / "site_vpn.py", folder)
+        script = str(Path(sys.executable).with_name("proton-shim-server"))
+        command = ["env", f"PYTHONPATH={folder}", script, "--config-file", str(self._shim_config())]
+        return Program("proton-shim", command, self._folder / "proton-shim.log")
 
     def _etcd_section(self) -> str:
         return f"[etcd]\nendpoints = {self._etcd.url}\n"
@@ -128,8 +162,9 @@ class Lab:
 class Machine:
     """A guest and its port."""
 
-    def __init__(self, lab: Lab, guest: Guest, port: str, address: str) -> None:
+    def __init__(self, lab: Lab, api: Api, guest: Guest, port: str, address: str) -> None:
         self._lab = lab
+        self._api = api
         self.guest = guest
         self.port = port
         self.address = address
@@ -137,14 +172,19 @@ class Machine:
 
     def bind(self, host: str) -> None:
         """As Nova does, and with what it needs to know: AssertionError when the port isn't bound."""
-        bound = self._lab.api.bind(self.port, host)
+        bound = self._api.bind(self.port, host)
         self.vif = json.loads(bound["vif_details"])
 
+    def start(self, host: str) -> None:
+        """Bind it, and plug it in."""
+        self.bind(host)
+        self.guest.plug(self._lab.hosts[host], self.port)
+
     def unbind(self) -> None:
-        self._lab.api.request("PUT", f"ports/{self.port}", 200, {"host_id": None, "device_id": None})
+        self._api.request("PUT", f"ports/{self.port}", 200, {"host_id": None, "device_id": None})
 
     def delete(self) -> None:
-        self._lab.api.request("DELETE", f"ports/{self.port}?cascade=true", 204)
+        self._api.request("DELETE", f"ports/{self.port}?cascade=true", 204)
 
     @property
     def address6(self) -> str:
@@ -159,9 +199,10 @@ class Machine:
 
 
 class Vpn:
-    """A VPN, and the route targets that it names."""
+    """A VPN, and where it is served."""
 
-    def __init__(self, key: str, name: str) -> None:
+    def __init__(self, api: Api, key: str, name: str) -> None:
+        self.api = api
         self.key = key
         self.name = name
 
@@ -169,16 +210,16 @@ class Vpn:
 class Api:
     """What a client does. Each request says which answer it expects."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=f"{url}/proton/{SERVICE}/v1.0/", timeout=20.0)
-        self._url = url
+    def __init__(self, url: str, service: str) -> None:
+        self._http = httpx.Client(base_url=f"{url}/proton/{service}/v1.0/", timeout=20.0)
+        self._root = f"{url}/proton/{service}"
 
     def close(self) -> None:
         self._http.close()
 
     def is_up(self) -> bool:
         try:
-            return self._http.get(f"{self._url}/proton/{SERVICE}").status_code == 200
+            return self._http.get(self._root).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -189,13 +230,15 @@ class Api:
 
     def create_vpn(self, name: str, *targets: str) -> Vpn:
         """A VPN that names these route targets, for both address families."""
-        families = dict.fromkeys(("ipv4_family", "ipv6_family"), ",".join(targets))
-        found = self.request("POST", "vpns", 201, {"tenant_id": TENANT, "name": name} | families)
-        return Vpn(found["id"], name)
+        return self.create_service("vpns", name, **_families(targets))
+
+    def create_service(self, plural: str, name: str, **attributes: Any) -> Vpn:
+        """A service of any kind."""
+        body = {"tenant_id": TENANT, "name": name} | attributes
+        return Vpn(self, self.request("POST", plural, 201, body)["id"], name)
 
     def set_targets(self, vpn: Vpn, *targets: str) -> None:
-        families = dict.fromkeys(("ipv4_family", "ipv6_family"), ",".join(targets))
-        self.request("PUT", f"vpns/{vpn.key}", 200, families)
+        self.request("PUT", f"vpns/{vpn.key}", 200, _families(targets))
 
     def allow_target(self, value: str, kind: str, tenant: str = TENANT) -> None:
         """A VpnAfConfig: what a route target does for those who name it."""
@@ -218,9 +261,24 @@ class Api:
         }
         return str(self.request("POST", "ports", 201, body | attributes)["id"])
 
-    def join(self, interface: str, vpn: Vpn, address: str) -> None:
-        """Bind an interface to a VPN, in the /24 of its address."""
-        self.request("POST", "vpnbindings", 201, binding(interface, vpn, address))
+    def add_vlan(self, port: str, number: int) -> str:
+        """An interface of a port."""
+        body = {"tenant_id": TENANT, "segmentation_type": "vlan", "segmentation_id": number}
+        return str(self.request("POST", f"ports/{port}/interfaces", 201, body)["id"])
+
+    def join(self, interface: str, vpn: Vpn, address: str, prefix: str = "") -> None:
+        """Bind an interface to a VPN, in a prefix: the /24 or /64 of its address, the first is the gateway."""
+        length = "64" if ":" in address else "24"
+        network = ipaddress.ip_network(prefix or f"{address}/{length}", strict=False)
+        body = {
+            "tenant_id": TENANT,
+            "interface_id": interface,
+            "service_id": vpn.key,
+            "ipaddress": address,
+            "subnet_prefix": network.prefixlen,
+            "gateway": str(network[1]),
+        }
+        self.request("POST", "vpnbindings", 201, body)
 
     def bind(self, port: str, host: str) -> dict[str, Any]:
         """The port, which must be bound."""
@@ -230,16 +288,8 @@ class Api:
         return bound
 
 
-def binding(interface: str, vpn: Vpn, address: str) -> dict[str, Any]:
-    """The body of a service binding, in the /24 of its address."""
-    return {
-        "tenant_id": TENANT,
-        "interface_id": interface,
-        "service_id": vpn.key,
-        "ipaddress": address,
-        "subnet_prefix": 24,
-        "gateway": address.rpartition(".")[0] + ".1",
-    }
+def _families(targets: Iterable[str]) -> dict[str, str]:
+    return dict.fromkeys(("ipv4_family", "ipv6_family"), ",".join(targets))
 
 
 def eventually(found: Callable[[], T | None], patience: float = PATIENCE, what: str = "it") -> T:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,21 +97,12 @@ def _run(*command: str) -> str:
 def _inside(path: Path, function: Callable[[], T]) -> T:
     """A namespace is a thread's own, so a thread goes there, and ends."""
     libc = ctypes.CDLL(None, use_errno=True)
-    outcome: list[T] = []
-    failure: list[BaseException] = []
 
-    def go() -> None:
-        try:
-            with path.open() as file:
-                if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), f"setns({path})")
-            outcome.append(function())
-        except BaseException as error:
-            failure.append(error)
+    def go() -> T:
+        with path.open() as file:
+            if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"setns({path})")
+        return function()
 
-    thread = threading.Thread(target=go)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(go).result()
