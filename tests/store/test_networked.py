@@ -225,17 +225,19 @@ async def test_a_start_that_is_refused_says_so_at_once(url: str) -> None:
 
 
 async def test_connections_are_limited_and_waited_for_in_turn(url: str) -> None:
-    async with opened(url, max_pool_size=2, pool_timeout=0.3) as database:
+    async with opened(url, max_pool_size=2, pool_timeout=1.5) as database:
         go = asyncio.Event()
         inside: list[int] = []
 
         async def hold(tx: Transaction, number: int) -> None:
+            await tx.fetch(Statement("SELECT 1"))
             inside.append(number)
             await go.wait()
 
         holding = [asyncio.ensure_future(database.write(lambda tx, n=n: hold(tx, n))) for n in range(2)]
-        while len(inside) < 2:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while len(inside) < 2:
+                await asyncio.sleep(0.01)
         with pytest.raises(DatabaseUnavailable, match="all 2 connections to the database are in use"):
             await database.write(lambda tx: hold(tx, 3))
         waiting = asyncio.ensure_future(database.write(lambda tx: hold(tx, 4)))
