@@ -67,7 +67,8 @@ class StagedEtcd(Etcd):
 
     async def pages(self, prefix: str, *, revision: int = 0, page: int = 1_000) -> AsyncIterator[Listing]:
         async for part in super().pages(prefix, revision=revision, page=page):
-            if part.items and self.after_page is not None:
+            # The models come first, and nothing that happens after their page is anything to a resync.
+            if any("/proton/" in item.key for item in part.items) and self.after_page is not None:
                 act, self.after_page = self.after_page, None
                 await act()
             yield part
