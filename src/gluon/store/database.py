@@ -96,6 +96,13 @@ class Transaction(Protocol):
     async def execute_many(self, statement: Statement, rows: Sequence[Parameters]) -> None:
         """Run a statement once for each of the rows, in order."""
 
+    async def insert(self, statement: Statement, rows: Sequence[Parameters]) -> None:
+        """Run an INSERT for each of the rows, in order, whose result nobody needs.
+
+        Networked databases do so later, before the next statement of another kind or the commit, and all rows
+        of one statement together. When they are refused, the work is run again, and told of it here.
+        """
+
 
 Work: TypeAlias = Callable[[Transaction], Coroutine[Any, Any, T]]
 

@@ -27,7 +27,7 @@ class Identities:
 
     async def add(self, tx: Transaction, key: object, object_name: str) -> None:
         """Note an object's key; raises UniqueViolation when an object of another type has it."""
-        await tx.execute(self._insert, {"id": str(key), "object": object_name})
+        await tx.insert(self._insert, ({"id": str(key), "object": object_name},))
 
     async def remove(self, tx: Transaction, key: object) -> None:
         """Forget an object's key."""

@@ -1,8 +1,10 @@
 """A database behind a network: works run on the event loop, each on a pool connection of its own.
 
-Life of a write: a session is taken from the pool → BEGIN (READ COMMITTED) → the work's statements → COMMIT →
-the session goes back → callbacks. From the first statement on this is a task that the caller's
-cancellation doesn't reach.
+Life of a write: the work runs, and its INSERTs are kept → as soon as it wants more, a session is taken from
+the pool → BEGIN (READ COMMITTED) → the rest of the work's statements → COMMIT → the session goes back →
+callbacks. From the session on this is a task that the caller's cancellation doesn't reach. A work that wants
+no more than INSERTs is committed together with others like it (`gluon.store.group_commit`); when that fails
+with anything but an unknown outcome, each of them is done alone.
 
 What can go wrong, and what then happens:
 
@@ -19,17 +21,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import coroutine
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Dialect
 
-from gluon.store.database import DatabaseError, DatabaseOptions, DatabaseUnavailable, OutcomeUnknown, Work
+from gluon.store.database import (
+    DatabaseError,
+    DatabaseOptions,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Transaction,
+    Work,
+)
 from gluon.store.driver import AccessRefused, ConnectionLost, Contention, Driver, Outcome, Session
+from gluon.store.group_commit import GroupCommit, Member
+from gluon.store.networked_transaction import NetworkedTransaction, RefusedLate
 from gluon.store.pool import SessionPool
-from gluon.store.statement import Parameters, Statement
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,57 +63,6 @@ class DatabaseCounters:
     outcomes_looked_up: int = 0
 
 
-class NetworkedTransaction:
-    """What a work gets to run its statements with; see `gluon.store.database.Transaction`."""
-
-    __slots__ = ("_driver", "_session", "failure", "number", "wrote")
-
-    def __init__(self, driver: Driver, session: Session) -> None:
-        self._driver = driver
-        self._session = session
-        self.failure: DatabaseError | None = None
-        self.number = random.getrandbits(63)
-        self.wrote = False
-
-    async def fetch(self, statement: Statement, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-        """The rows that a statement gives."""
-        self._check()
-        try:
-            return await self._session.fetch(statement.text, statement.arrange(parameters))
-        except self._driver.errors as error:
-            raise self._fail(error) from error
-
-    async def execute(self, statement: Statement, parameters: Parameters = ()) -> int:
-        """Run a statement; how many rows it touched."""
-        self._check()
-        try:
-            touched = await self._session.execute(statement.text, statement.arrange(parameters))
-        except self._driver.errors as error:
-            raise self._fail(error) from error
-        if touched:
-            self.wrote = True
-        return touched
-
-    async def execute_many(self, statement: Statement, rows: Sequence[Parameters]) -> None:
-        """Run a statement once for each of the rows, in order."""
-        self._check()
-        if not rows:
-            return
-        self.wrote = True
-        try:
-            await self._session.execute_many(statement.text, [statement.arrange(row) for row in rows])
-        except self._driver.errors as error:
-            raise self._fail(error) from error
-
-    def _check(self) -> None:
-        if self.failure is not None:
-            raise DatabaseError("the transaction has failed already") from self.failure
-
-    def _fail(self, error: Exception) -> DatabaseError:
-        self.failure = self._driver.explain(error)
-        return self.failure
-
-
 class NetworkedDatabase:
     """A database that several processes share; see `gluon.store.database.Database`."""
 
@@ -117,6 +77,8 @@ class NetworkedDatabase:
         self._options = options
         self._pool = SessionPool(self._connect, options.max_pool_size, options.pool_timeout)
         self._callbacks: list[Callable[[], None]] = []
+        self._groups = GroupCommit(self._commit_group)
+        self._alone: set[asyncio.Task[None]] = set()
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Have a plain function called in the event loop after every commit that changed something."""
@@ -143,9 +105,16 @@ class NetworkedDatabase:
     async def write(self, work: Work[T], *, alone: str | None = None) -> T:
         """Run a work in one transaction; its result once that is committed."""
         with _heeding_cancellation():
-            session = await self._pool.acquire()
-            # What has begun is completed, even if its caller is gone.
-            return await asyncio.shield(asyncio.create_task(self._complete(session, work, alone)))
+            if alone is not None:
+                return await self._completed(work, alone=alone)
+            transaction = NetworkedTransaction(self._driver)
+            running = work(transaction)
+            try:
+                wanted = running.send(None)
+            except StopIteration as over:
+                result: T = over.value
+                return await self._groups.add(work, transaction, result) if transaction.wrote else result
+            return await self._completed(work, (transaction, _going_on(running, wanted)))
 
     async def read(self, work: Work[T]) -> T:
         """Run a work that only reads, on one consistent snapshot."""
@@ -155,19 +124,94 @@ class NetworkedDatabase:
         """Run a work as `write` does, and undo it."""
         return await self._without_trace(work, read_only=False)
 
-    async def _complete(self, session: Session, work: Work[T], alone: str | None) -> T:
+    async def _completed(
+        self,
+        work: Work[T],
+        begun: tuple[NetworkedTransaction, Coroutine[Any, Any, T]] | None = None,
+        *,
+        alone: str | None = None,
+    ) -> T:
+        """Complete a work, which may have begun in a transaction that has no session yet."""
+        try:
+            session = await self._pool.acquire()
+        except BaseException:
+            if begun is not None:
+                begun[1].close()
+            raise
+        # What has a session is completed, even if its caller is gone.
+        return await asyncio.shield(asyncio.create_task(self._complete(session, work, begun, alone)))
+
+    async def _complete(
+        self,
+        session: Session,
+        work: Work[T],
+        begun: tuple[NetworkedTransaction, Coroutine[Any, Any, T]] | None,
+        alone: str | None,
+        *,
+        at_once: bool = False,
+    ) -> T:
         attempt = 0
         while True:
+            if begun is not None:
+                (transaction, running), begun = begun, None
+                transaction.session = session
+            else:
+                transaction = NetworkedTransaction(self._driver, session, at_once=at_once)
+                running = work(transaction)
             try:
-                return await self._attempt(session, work, alone)
+                return await self._attempt(session, transaction, running, alone)
+            except RefusedLate:
+                at_once = True
             except (ConnectionLost, Contention) as error:
                 attempt += 1
                 await self._before_retry(error, attempt)
             session = await self._pool.acquire()
 
-    async def _attempt(self, session: Session, work: Work[T], alone: str | None) -> T:
+    async def _commit_group(self, group: list[Member]) -> None:
+        """Commit the rows of several works at once, or each for itself; all of them learn how it went."""
+
+        async def work(transaction: Transaction) -> None:
+            for member in group:
+                together.adopt(member.rows)
+
+        try:
+            session = await self._pool.acquire()
+            together = NetworkedTransaction(self._driver, session)
+            await self._attempt(session, together, work(together), None)
+        except OutcomeUnknown as error:
+            for member in group:
+                member.fail(error)
+        except DatabaseError as error:
+            self._count(error)
+            for member in group:
+                task = asyncio.create_task(self._complete_alone(member))
+                self._alone.add(task)
+                task.add_done_callback(self._alone.discard)
+        except BaseException as error:
+            for member in group:
+                member.fail(DatabaseUnavailable(f"the transaction failed: {error}"))
+            raise
+        else:
+            for member in group:
+                member.succeed(member.result)
+
+    async def _complete_alone(self, member: Member) -> None:
+        try:
+            session = await self._pool.acquire()
+            result = await self._complete(session, member.work, None, None, at_once=True)
+        except Exception as error:  # noqa: BLE001 - it is its waiter's
+            member.fail(error)
+        else:
+            member.succeed(result)
+
+    async def _attempt(
+        self,
+        session: Session,
+        transaction: NetworkedTransaction,
+        running: Coroutine[Any, Any, T],
+        alone: str | None,
+    ) -> T:
         """Run a work once on a session, which goes back to the pool however that ends."""
-        transaction = NetworkedTransaction(self._driver, session)
         mark = None
         locked = False
         try:
@@ -175,7 +219,7 @@ class NetworkedDatabase:
                 await session.lock(alone)
                 locked = True
             await session.begin(read_only=False)
-            result = await self._run(session, transaction, work)
+            result = await self._run(session, transaction, running)
             if transaction.wrote:
                 mark = await session.mark(transaction.number)
             committed = await self._commit(session)
@@ -189,6 +233,7 @@ class NetworkedDatabase:
                 session.abort()  # which lets go of the lock, too
             raise
         finally:
+            running.close()
             self._pool.release(session)
         if not committed and mark is not None:
             await self._look_up(mark, transaction.number)
@@ -197,12 +242,15 @@ class NetworkedDatabase:
             self._changed()
         return result
 
-    async def _run(self, session: Session, transaction: NetworkedTransaction, work: Work[T]) -> T:
+    async def _run(
+        self, session: Session, transaction: NetworkedTransaction, running: Coroutine[Any, Any, T]
+    ) -> T:
         """Run a work in the transaction that has begun; when it fails that is undone."""
         try:
-            result = await work(transaction)
+            result = await running
             if transaction.failure is not None:
                 raise transaction.failure
+            await transaction.flush()
         except BaseException as error:
             failure = transaction.failure
             if isinstance(failure, DatabaseUnavailable) or isinstance(error, asyncio.CancelledError):
@@ -210,7 +258,7 @@ class NetworkedDatabase:
             else:
                 await self._roll_back(session)
             # Whatever the work made of these: it is not over.
-            if isinstance(failure, ConnectionLost | Contention) and failure is not error:
+            if isinstance(failure, ConnectionLost | Contention | RefusedLate) and failure is not error:
                 raise failure from error
             raise
         return result
@@ -288,10 +336,12 @@ class NetworkedDatabase:
                 await self._before_retry(error, attempt)
 
     async def _run_and_undo(self, session: Session, work: Work[T], *, read_only: bool) -> T:
-        transaction = NetworkedTransaction(self._driver, session)
+        # What is undone is not sent later: a rehearsal has to tell what is wrong with it.
+        transaction = NetworkedTransaction(self._driver, session, at_once=True)
+        running = work(transaction)
         try:
             await session.begin(read_only=read_only)
-            result = await self._run(session, transaction, work)
+            result = await self._run(session, transaction, running)
             await session.roll_back()
         except self._driver.errors as error:
             session.abort()
@@ -300,22 +350,26 @@ class NetworkedDatabase:
             session.abort()
             raise
         finally:
+            running.close()
             self._pool.release(session)
         return result
 
     async def _before_retry(self, error: DatabaseError, attempt: int) -> None:
         """Pause before a work is run again; raises DatabaseUnavailable when it was often enough."""
-        if isinstance(error, ConnectionLost):
-            self.counters.connections_lost += 1
-            self._pool.drop_idle()
-        else:
-            self.counters.contentions += 1
+        self._count(error)
         if attempt > self._options.max_retries:
             raise DatabaseUnavailable(f"given up after {attempt} attempts: {error}") from error
         if attempt > 1 or isinstance(error, Contention):
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
             # Those that met must not meet again: the random part is all of it.
             await asyncio.sleep(random.uniform(0, longest))
+
+    def _count(self, error: DatabaseError) -> None:
+        if isinstance(error, ConnectionLost):
+            self.counters.connections_lost += 1
+            self._pool.drop_idle()
+        elif isinstance(error, Contention):
+            self.counters.contentions += 1
 
     def _changed(self) -> None:
         """Called after a commit of ours that changed something."""
@@ -343,6 +397,22 @@ class NetworkedDatabase:
             raise (kind or DatabaseUnavailable)(
                 f"{self._driver.name} can't be reached: {str(error) or type(error).__name__}"
             ) from error
+
+
+async def _going_on(running: Coroutine[Any, Any, T], wanted: Any) -> T:
+    """The rest of a coroutine that was driven up to where it yielded `wanted`."""
+    try:
+        return await _rest(running, wanted)
+    finally:
+        running.close()
+
+
+@coroutine
+def _rest(running: Coroutine[Any, Any, T], wanted: Any) -> Generator[Any, Any, T]:
+    if wanted is not None:
+        yield wanted
+    result: T = yield from running
+    return result
 
 
 @contextmanager

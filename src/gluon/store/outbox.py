@@ -9,7 +9,7 @@ set aside: it and all later rows of its key wait, everything else goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,6 @@ from gluon.store.system_tables import outbox, set_aside
 
 _CHUNK = 256
 """Most keys in one statement."""
-
-_TOGETHER = 32
-"""Most rows in one INSERT; each number of rows up to it is a statement of its own."""
-_BYTES_TOGETHER = 4 << 20
-"""Most bytes of keys and values in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +64,12 @@ class OutboxState:
     """Rows that wait behind those."""
 
 
-def _together(changes: Iterable[tuple[str, bytes | None]]) -> Iterator[list[tuple[str, bytes | None]]]:
-    """Changes in groups for one statement each: databases bound the size of one (MariaDB: 16 MiB)."""
-    some: list[tuple[str, bytes | None]] = []
-    size = 0
-    for key, value in changes:
-        size_of_row = len(key) + len(value or b"")
-        if some and (len(some) == _TOGETHER or size + size_of_row > _BYTES_TOGETHER):
-            yield some
-            some, size = [], 0
-        some.append((key, value))
-        size += size_of_row
-    if some:
-        yield some
+def _insert(columns: tuple[str, ...], dialect: Dialect) -> Statement:
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in columns}
+    statement = compile_statement(sa.insert(outbox).inline().values(values), dialect)
+    # Rows are given as tuples in this order.
+    assert statement.parameters == columns, statement.parameters
+    return statement
 
 
 class Outbox:
@@ -95,16 +83,10 @@ class Outbox:
 
         self._dialect = dialect
         self._shapes = StatementCache()
-        self._insert_conditional = compile_statement(
-            sa.insert(outbox).values(
-                transaction_number=sa.bindparam("transaction_number"),
-                key=sa.bindparam("key"),
-                value=sa.bindparam("value"),
-                created=sa.bindparam("created"),
-                seen_revision=sa.bindparam("seen_revision"),
-            ),
-            dialect,
-        )
+        columns = ("transaction_number", "key", "value", "created")
+        self._insert = _insert(columns, dialect)
+        self._insert_traced = _insert((*columns, "trace"), dialect)
+        self._insert_conditional = _insert((*columns, "seen_revision"), dialect)
         self._dialect = dialect
         self._lookups = StatementCache()
         self._sizes = compile_statement(
@@ -153,17 +135,12 @@ class Outbox:
         self, tx: Transaction, changes: Iterable[tuple[str, bytes | None]], trace: str | None = None
     ) -> None:
         """Have keys changed in etcd once the transaction is committed, in this order; None deletes."""
-        parameters: dict[str, Any] = {"transaction_number": tx.number, "created": time.time()}
-        if trace is not None:
-            parameters["trace"] = trace
-        for some in _together(changes):
-            for position, (key, value) in enumerate(some):
-                parameters[f"k{position}"] = key
-                parameters[f"v{position}"] = value
-            count = len(some)
-            shape = ("add" if trace is None else "trace", count)
-            statement = self._shapes.get(shape, lambda shape=shape: self._compile_add(*shape))  # type: ignore[misc]
-            await tx.execute(statement, parameters)
+        number, created = tx.number, time.time()
+        if trace is None:
+            await tx.insert(self._insert, [(number, key, value, created) for key, value in changes])
+        else:
+            rows = [(number, key, value, created, trace) for key, value in changes]
+            await tx.insert(self._insert_traced, rows)
 
     async def add_if_unchanged(
         self, tx: Transaction, changes: Iterable[tuple[str, bytes | None, int]]
@@ -260,24 +237,6 @@ class Outbox:
     def _compile_lookup(self, count: int) -> Statement:
         binds: list[sa.BindParameter[str]] = [sa.bindparam(f"k{number}") for number in range(count)]
         return compile_statement(sa.select(outbox.c.key).where(outbox.c.key.in_(binds)), self._dialect)
-
-    def _compile_add(self, what: str, count: int) -> Statement:
-        trace: dict[str, Any] = {"trace": sa.bindparam("trace")} if what == "trace" else {}
-        return compile_statement(
-            sa.insert(outbox).values(
-                [
-                    {
-                        **trace,
-                        "transaction_number": sa.bindparam("transaction_number"),
-                        "key": sa.bindparam(f"k{position}"),
-                        "value": sa.bindparam(f"v{position}"),
-                        "created": sa.bindparam("created"),
-                    }
-                    for position in range(count)
-                ]
-            ),
-            self._dialect,
-        )
 
     def _compile_remove(self, count: int) -> Statement:
         binds: list[sa.BindParameter[int]] = [sa.bindparam(f"i{number}") for number in range(count)]

@@ -29,7 +29,7 @@ class PortIds:
 
     async def add(self, tx: Transaction, port_id: str, service: str) -> None:
         """Take an id for a port of a service; raises UniqueViolation when any port has it."""
-        await tx.execute(self._insert, {"id": port_id, "service": service})
+        await tx.insert(self._insert, ({"id": port_id, "service": service},))
 
     async def remove(self, tx: Transaction, port_id: str) -> None:
         """Give an id back."""

@@ -98,6 +98,11 @@ class PostgresqlSession:
 
     async def execute_many(self, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run a statement once for each of the rows, in order."""
+        if self._transaction_id is None and text.startswith(_WRITES):
+            found = await self._connection.fetchmany(f"{text} RETURNING {_TRANSACTION_ID}", rows)
+            if found:
+                self._transaction_id = found[-1][0]
+            return
         await self._connection.executemany(text, rows)
 
     async def mark(self, number: int) -> Mark | None:

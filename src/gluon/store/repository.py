@@ -91,7 +91,7 @@ class ObjectRepository:
             parameters = (*parameters, normalised_owner(row[TENANT_ID]))
         key = row[self.object.key]
         try:
-            await tx.execute(self._insert, parameters)
+            await tx.insert(self._insert, (parameters,))
         except UniqueViolation as error:
             raise self._explain(error) from error
         try:

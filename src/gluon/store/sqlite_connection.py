@@ -161,6 +161,10 @@ class SqliteTransaction:
         except DRIVER_ERRORS as error:
             raise self._fail(error) from error
 
+    async def insert(self, statement: Statement, rows: Sequence[Parameters]) -> None:
+        """Run an INSERT for each of the rows."""
+        await self.execute_many(statement, rows)
+
     def _check(self) -> None:
         if self.failure is not None:
             raise DatabaseError("the transaction has failed already") from self.failure
