@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 ETHERNET = 14
-IPV4 = 0x0800
+IPV4, IPV6 = 0x0800, 0x86DD
 BROADCAST = b"\xff" * 6
 _DHCP_COOKIE = b"\x63\x82\x53\x63"
 _BOOTP = 236
@@ -51,7 +51,7 @@ class Icmp:
 
     @property
     def is_request(self) -> bool:
-        return self.type == ECHO_REQUEST
+        return self.type in (ECHO_REQUEST, ECHO_REQUEST_V6)
 
 
 def icmp_of(frame: bytes) -> Icmp | None:
@@ -63,6 +63,15 @@ def icmp_of(frame: bytes) -> Icmp | None:
     kind, _, _, identifier, sequence = struct.unpack("!BBHHH", body[:8])
     source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
     return Icmp(source, destination, kind, packet[8], identifier, sequence)
+
+
+def icmp6_of(frame: bytes) -> Icmp | None:
+    """The ICMPv6 message in an Ethernet frame, if it is one (RFC 8200, 4443)."""
+    if len(frame) < ETHERNET + 48 or frame[12:14] != IPV6.to_bytes(2) or frame[20] != 58:
+        return None
+    source, destination = (socket.inet_ntop(socket.AF_INET6, frame[at : at + 16]) for at in (22, 38))
+    kind, _, _, identifier, sequence = struct.unpack("!BBHHH", frame[54:62])
+    return Icmp(source, destination, kind, frame[21], identifier, sequence)
 
 
 @dataclass(frozen=True)

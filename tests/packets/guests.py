@@ -25,6 +25,7 @@ from packets.frames import (
     Lease,
     dhcp_request,
     echo_request,
+    icmp6_of,
     icmp_of,
     is_echo_reply,
     lease_of,
@@ -214,6 +215,11 @@ class Capture:
     def requests(self) -> list[Icmp]:
         """The echo requests among them."""
         return [message for message in self.messages() if message.is_request]
+
+    def requests6(self) -> list[Icmp]:
+        """The echo requests of IPv6 among what has come in."""
+        found = (icmp6_of(frame) for frame in self.frames())
+        return [message for message in found if message is not None and message.is_request]
 
     def requests_within(self, seconds: float) -> list[Icmp]:
         """The echo requests that come in so long."""

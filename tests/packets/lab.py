@@ -267,7 +267,7 @@ class Api:
         return str(self.request("POST", f"ports/{port}/interfaces", 201, body)["id"])
 
     def join(self, interface: str, vpn: Vpn, address: str, prefix: str = "") -> None:
-        """Bind an interface to a VPN, in a prefix: the /24 or /64 of its address, the first is the gateway."""
+        """Bind an interface to a VPN, in the /24 or /64 of its address; the gateway is the prefix's first."""
         length = "64" if ":" in address else "24"
         network = ipaddress.ip_network(prefix or f"{address}/{length}", strict=False)
         body = {
