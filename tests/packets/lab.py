@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -213,8 +214,10 @@ class Api:
     def __init__(self, url: str, service: str) -> None:
         self._http = httpx.Client(base_url=f"{url}/proton/{service}/v1.0/", timeout=20.0)
         self._root = f"{url}/proton/{service}"
+        self._background = ThreadPoolExecutor(16, "client")
 
     def close(self) -> None:
+        self._background.shutdown(cancel_futures=True)
         self._http.close()
 
     def is_up(self) -> bool:
@@ -227,6 +230,15 @@ class Api:
         answer = self._http.request(method, path, json=body)
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+    def request_in_background(self, method: str, path: str, body: Any) -> Future[httpx.Response]:
+        """The answer by and by: binds may take seconds."""
+        return self._background.submit(self._http.request, method, path, json=body)
+
+    def status(self, port: str) -> dict[str, Any]:
+        """What the shim says of a port."""
+        statuses = self.request("GET", f"ports/{port}/status", 200)["status"]
+        return next((dict(status) for status in statuses if status["controller"] == "packets"), {})
 
     def create_vpn(self, name: str, *targets: str) -> Vpn:
         """A VPN that names these route targets, for both address families."""
@@ -282,10 +294,16 @@ class Api:
 
     def bind(self, port: str, host: str) -> dict[str, Any]:
         """The port, which must be bound."""
-        body = {"host_id": host, "device_id": str(uuid.uuid4()), "device_owner": "compute:nova"}
-        bound = dict(self.request("PUT", f"ports/{port}", 200, body))
+        bound = dict(self.request("PUT", f"ports/{port}", 200, _bind(host)))
         assert bound["vif_type"] == "ovs", bound
         return bound
+
+    def bind_in_background(self, port: str, host: str) -> Future[httpx.Response]:
+        return self.request_in_background("PUT", f"ports/{port}", _bind(host))
+
+
+def _bind(host: str) -> dict[str, str]:
+    return {"host_id": host, "device_id": str(uuid.uuid4()), "device_owner": "compute:nova"}
 
 
 def _families(targets: Iterable[str]) -> dict[str, str]:

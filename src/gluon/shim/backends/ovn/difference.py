@@ -46,8 +46,12 @@ def different(row: Row, found: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def different_tags(tags: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
-    """The external_ids that are missing or wrong; others may add more. Who made the row is history."""
-    return {name: text for name, text in tags.items() if name != CONTROLLER and found.get(name) != text}
+    """The external_ids that are missing or wrong; others may add more. Whoever made the row, made it."""
+    return {
+        name: text
+        for name, text in tags.items()
+        if found.get(name) != text and not (name == CONTROLLER and name in found)
+    }
 
 
 def _comparable(found: Any) -> Any:
