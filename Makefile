@@ -12,6 +12,9 @@ WITH_ETCD = GLUON_ETCD="$$(scripts/get-etcd)"; export GLUON_ETCD;
 SERVERS := postgresql-15 mariadb-server-core mariadb-client-core mariadb-server galera-4 galera-arbitrator-4 rsync haproxy systemd etcd-client openvswitch-switch ovn-common ovn-central ovn-host
 WITH_SERVERS = scripts/get-debian $(SERVERS); $(WITH_ETCD)
 
+# How many tests run at a time, those of a file one after the other: most of them wait for something.
+JOBS ?= 3
+
 # What `make unit` runs: a folder, a file, or one test by the name that pytest prints.
 TEST ?= tests
 
@@ -25,7 +28,7 @@ demo: setup ## Show the product: from a YAML file to a bound port, in under a mi
 	@$(WITH_ETCD) $(BIN)/python scripts/demo.py
 
 test: lint ## Everything that a change must pass: lint, and all tests with coverage
-	@$(WITH_SERVERS) $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(WITH_SERVERS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered
 
 unit: setup ## Some tests without the rest: make unit TEST=tests/model/test_compiler.py::test_name
 	@$(WITH_SERVERS) $(BIN)/python -m pytest '$(TEST)'
