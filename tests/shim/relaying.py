@@ -17,6 +17,7 @@ from gluon.model.model import Model
 PATIENCE = 50.0
 TENANT = "a868a466bca84df18404a77db0ecac72"
 T = TypeVar("T")
+_OF_BINDING = ("bind_id", "profile", "vif_type", "vif_details")
 
 
 @cache
@@ -104,9 +105,33 @@ class Relaying:
         await self.port(key, **{**fields, **attributes})
         return bind_id
 
+    async def make_ready(self, key: str, host: str, **attributes: Any) -> str:
+        """Ask for the port to be made ready on a further host; the bind_id."""
+        bind_id = str(uuid.uuid4())
+        ready = {"host": host, "bind_id": bind_id, "profile": None, "vif_type": None, "vif_details": None}
+        before = self.objects["Port", key]["bindings"]
+        await self.port(key, bindings=[*before, {**ready, **attributes}])
+        return bind_id
+
+    async def activate(self, key: str, host: str) -> None:
+        """Have the inactive binding on a host and the active one change places."""
+        port = self.objects["Port", key]
+        chosen = next(b for b in port["bindings"] if b["host"] == host)
+        former = {"host": port["host_id"], **{name: port[name] for name in _OF_BINDING}}
+        left = [b for b in port["bindings"] if b["host"] != host]
+        swapped = {"host_id": host, **{name: chosen[name] for name in _OF_BINDING}}
+        await self.port(key, **swapped, bindings=[*left, former])
+        await self.etcd.delete(self.keys.answer(self.service, "Port", key, host))
+
+    async def end(self, key: str, host: str) -> None:
+        """Delete an inactive binding."""
+        left = [b for b in self.objects["Port", key]["bindings"] if b["host"] != host]
+        await self.port(key, bindings=left)
+        await self.etcd.delete(self.keys.answer(self.service, "Port", key, host))
+
     async def unbind(self, key: str) -> None:
         cleared = dict.fromkeys(("host_id", "device_id", "bind_id", "vif_type", "vif_details"))
-        await self.port(key, **cleared, status="DOWN")
+        await self.port(key, **cleared, status="DOWN", bindings=[])
 
     async def delete(self, object_name: str, key: str) -> None:
         self.objects.pop((object_name, key), None)
@@ -129,12 +154,12 @@ class Relaying:
         found = await self.etcd.get(key)
         return json.loads(found.value) if found is not None else None
 
-    async def answer(self, port: str, bind_id: str | None = None) -> dict[str, Any]:
-        """The answer to the port's bind, as soon as it is there."""
+    async def answer(self, port: str, bind_id: str | None = None, host: str | None = None) -> dict[str, Any]:
+        """The answer to the port's bind (with `host` to that of an inactive binding), once it is there."""
         wanted = bind_id or self.objects["Port", port]["bind_id"]
 
         async def found() -> dict[str, Any] | None:
-            answer = await self.value(self.keys.answer(self.service, "Port", port))
+            answer = await self.value(self.keys.answer(self.service, "Port", port, host))
             return answer if answer is not None and answer["bind_id"] == wanted else None
 
         return await until(found, f"the answer to {port}")

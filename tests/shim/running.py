@@ -110,6 +110,13 @@ class Recorder:
         await self._called("delete_object", object)
 
 
+class ActivatingRecorder(Recorder):
+    """One that is told as well when a port that it has made ready is used."""
+
+    async def activate_port(self, port: View) -> None:
+        await self._called("activate_port", port)
+
+
 class Given(Extensions):
     """Extensions whose backend is an object that is there already."""
 

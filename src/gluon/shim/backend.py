@@ -43,7 +43,11 @@ class Desired(Protocol):
 
     @property
     def bound_ports(self) -> tuple[View, ...]:
-        """The ports that this shim server has bound."""
+        """The ports that this shim server has bound where they are used."""
+
+    @property
+    def inactive_ports(self) -> tuple[View, ...]:
+        """The ports that this shim server has bound for inactive bindings, each by that binding."""
 
     @property
     def interfaces(self) -> tuple[View, ...]:
@@ -96,12 +100,25 @@ class Backend:
 
         A backend without this one binds no ports. `modify_port` isn't called for the state of the port
         that was bound. PermanentError refuses the bind.
+
+        Where `port.binding_active` is False the port is used on another host, and stays there: it may come
+        here, by live migration.
         """
         # Never called: a shim finds out beforehand which callbacks a backend has written itself.
         raise NotImplementedError
 
     def unbind_port(self, port: View) -> Awaitable[None] | None:
-        """The port leaves `port.host_id`; the view is of the port as it was bound."""
+        """The port leaves `port.host_id`; the view is of the port as it was bound.
+
+        Where `port.binding_active` is False it is used on another host, and must not be hurt there.
+        """
+
+    def activate_port(self, port: View) -> Awaitable[None] | None:
+        """The port was bound on `port.host_id` for an inactive binding, and is used there from now on.
+
+        A backend without this one is asked to modify the port. Nothing is unbound on the old host until its
+        binding is deleted.
+        """
 
     def modify_port(self, port: View) -> Awaitable[None] | None:
         """The port is new or has changed. Ports on others' hosts come too: look at `port.host_id`."""

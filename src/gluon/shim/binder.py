@@ -6,6 +6,10 @@ is written, in one transaction with the journal that compares our claim and the 
 was written meanwhile, it is read again: with the same bind_id the answer still holds and is written without
 a second `bind_port`.
 
+A port may be bound on several hosts: its active binding on one, inactive ones on others, for live migration.
+Each has a claim, an answer and a place in the journal of its own. An inactive one waits for no other host to
+let go, and nothing is unbound when one becomes the active one.
+
 The journal says `claimed` from before the first call of `bind_port` until the answer is written, so
 whatever happens in between, `unbind_port` is called when the port goes elsewhere.
 """
@@ -14,15 +18,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
-
-import msgspec
+from dataclasses import replace
 
 from gluon.etcd.errors import LeaseNotFound
 from gluon.etcd.keys import Keys
 from gluon.etcd.records import KeyValue
 from gluon.etcd.transaction import Compare, Op
 from gluon.shim.answers import Answer, answer_in_etcd, answer_of_backend
+from gluon.shim.binds import OURS, Bind, binds_of, same_bind
 from gluon.shim.callbacks import Callbacks
 from gluon.shim.claims import Claims, claim_holder, claim_value
 from gluon.shim.errors import PermanentError
@@ -33,9 +36,11 @@ from gluon.shim.shelf import Stored
 from gluon.shim.views import View
 from gluon.shim.writes import Writes
 
-_OURS = (Phase.CLAIMED, Phase.BOUND)
-
 _log = logging.getLogger(__name__)
+
+
+_Place = tuple[str, str]
+"""A port's key, and a host."""
 
 
 class Wait(Exception):
@@ -44,28 +49,6 @@ class Wait(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"{seconds:g} s")
         self.seconds = seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """A bind that a port asks for."""
-
-    host: str
-    bind_id: str
-
-
-class _BindFields(msgspec.Struct):
-    host_id: str | None = None
-    bind_id: str | None = None
-
-
-_bind_fields = msgspec.json.Decoder(_BindFields)
-
-
-def bind_of(raw: bytes) -> Bind | None:
-    """The bind that a port asks for, whoever it is for."""
-    fields = _bind_fields.decode(raw)
-    return Bind(fields.host_id, fields.bind_id) if fields.host_id and fields.bind_id else None
 
 
 class PortBinder:
@@ -91,82 +74,84 @@ class PortBinder:
         self._writes = writes
         self._presence = presence
         self._binds = callbacks.has("bind_port")
-        self._leases: dict[str, int] = {}
+        self._leases: dict[_Place, int] = {}
         """The lease that each of our claims is under."""
-        self._answers: dict[str, Answer] = {}
-        """What the backend said to a bind that isn't answered in etcd yet."""
+        self._answers: dict[_Place, tuple[Answer, bool]] = {}
+        """What the backend said to a bind that isn't answered in etcd yet, and whether that was active."""
         self._deadlines: dict[str, tuple[str, float]] = {}
         """How long the bind of a port waits for its last host."""
 
-    def wants(self, port: Stored) -> Bind | None:
-        """The bind that a port asks of us."""
-        bind = bind_of(port.raw) if self._binds else None
-        return bind if bind is not None and self._settings.serves_host(bind.host) else None
+    def wants(self, port: Stored) -> tuple[Bind, ...]:
+        """The binds that a port asks of us, the active one first."""
+        if not self._binds:
+            return ()
+        return tuple(bind for bind in binds_of(port.raw) if self._settings.serves_host(bind.host))
 
     def is_settled(self, port: Stored, entry: Entry) -> bool:
         """Whether there is nothing to do here: no bind of ours, none asked for."""
-        return self.wants(port) is None and entry.binding is None
+        return not entry.bindings and not self.wants(port)
 
-    async def unbind(self, port: View, entry: Entry) -> Entry:
-        """The port leaves us: `port` is what was applied. The entry that remains.
+    async def unbind(self, port: View, entry: Entry, binding: Binding) -> Entry:
+        """The port leaves a host of ours: `port` is what was applied there. The entry that remains.
 
         What `unbind_port` raises comes through, but for PermanentError: the claim goes all the same.
         """
-        binding = entry.binding
-        assert binding is not None
         try:
             await self._callbacks.call("unbind_port", port)
         except PermanentError as error:
             _log.error("%s: unbind_port of %s: %s", self._service, port.object_id, error.reason)
-        remains = replace(entry, binding=None)
+        remains = entry.without(binding.host)
         key = self._keys.claim(self._service, port.key, binding.host)
         ours = claim_value(self._settings.name, binding.bind_id)
         written = self._journal.operation(port.object_id, remains)
         await self._writes.transact((Compare.value(key, "=", ours),), (Op.delete(key), written), (written,))
         self._journal.remember(port.object_id, remains)
-        self._forget(port.key)
+        self._forget(port.key, binding.host)
         return remains
 
-    async def bind(self, port: View, stored: Stored, entry: Entry | None, *, replay: bool) -> Entry | None:
+    async def bind(
+        self, port: View, stored: Stored, entry: Entry | None, bind: Bind, *, replay: bool
+    ) -> Entry | None:
         """Have the port bound and answered as far as that is ours; the entry then.
 
-        Raises Wait, what `bind_port` raises, and EtcdError.
+        `port` is seen by that binding. Raises Wait, what `bind_port` raises, and EtcdError.
         """
-        bind = self.wants(stored)
-        assert bind is not None
-        binding = entry.binding if entry is not None else None
+        binding = entry.on(bind.host) if entry is not None else None
         if entry is not None and binding is not None and binding.bind_id == bind.bind_id:
             if binding.phase in (Phase.REFUSED, Phase.ELSEWHERE):
                 return entry
             if (
                 binding.phase is Phase.BOUND
                 and not replay
-                and self._leases.get(port.key) == (await self._presence.lease())
+                and self._leases.get((port.key, bind.host)) == (await self._presence.lease())
             ):
                 return entry
-        self._await_last_host(port.key, bind)
+        if bind.active:
+            self._await_last_host(port.key, stored, bind)
         if self._claims.holder(port.key, bind.host) is not None and (
-            binding is None or binding.phase not in _OURS
+            binding is None or binding.phase not in OURS
         ):
             return entry
         entry = await self._claim(port, stored, bind, entry)
-        if entry is None or entry.binding is None or entry.binding.phase not in _OURS:
+        binding = entry.on(bind.host) if entry is not None else None
+        if entry is None or binding is None or binding.phase not in OURS:
             return entry
-        if entry.binding.phase is Phase.BOUND and not replay:
+        if binding.phase is Phase.BOUND and not replay:
             return entry
         return await self._bind_and_answer(port, stored, bind, entry)
 
     @property
     def claims(self) -> int:
-        """How many ports we have claimed."""
+        """How many ports we have claimed, on how many hosts."""
         return len(self._leases)
 
     def forget(self, port_key: str) -> None:
         """The port is gone."""
-        self._forget(port_key)
+        self._deadlines.pop(port_key, None)
 
-    def _await_last_host(self, port_key: str, bind: Bind) -> None:
-        left_behind = self._claims.left_behind(port_key, bind.host)
+    def _await_last_host(self, port_key: str, stored: Stored, bind: Bind) -> None:
+        # Those of inactive bindings stay: a move goes on while the port is bound on several hosts.
+        left_behind = self._claims.left_behind(port_key, {other.host for other in binds_of(stored.raw)})
         if left_behind is None:
             self._deadlines.pop(port_key, None)
             return
@@ -185,7 +170,7 @@ class PortBinder:
     async def _claim(self, port: View, stored: Stored, bind: Bind, entry: Entry | None) -> Entry | None:
         """Make our claim, or make it again; the entry then, which says whether it is ours."""
         key = self._keys.claim(self._service, port.key, bind.host)
-        answer_key = self._keys.answer(self._service, port.object_name, port.key)
+        answer_key = self._answer_key(port, bind)
         claimed = _claimed(port, stored, bind, entry)
         value = claim_value(self._settings.name, bind.bind_id)
         condition = Compare.create_revision(key, "=", 0)
@@ -209,49 +194,48 @@ class PortBinder:
                 # From before a restart, or from a try that etcd didn't answer.
                 condition = Compare.mod_revision(key, "=", held.mod_revision)
             else:
-                return await self._yield_to_other(port, entry)
+                return await self._yield_to_other(port, bind, entry)
         self._journal.remember(port.object_id, claimed)
-        self._leases[port.key] = lease
-        answered = outcome.results[2]
-        if (
-            isinstance(answered, KeyValue)
-            and claimed.binding is not None
-            and claimed.binding.phase is Phase.CLAIMED
-        ):
+        self._leases[port.key, bind.host] = lease
+        answered, binding = outcome.results[2], claimed.on(bind.host)
+        if isinstance(answered, KeyValue) and binding is not None and binding.phase is Phase.CLAIMED:
             answer = answer_in_etcd(answered.value)
             if answer is not None and answer.bind_id == bind.bind_id:
-                return await self._accept(port, claimed, answer)
+                return await self._accept(port, bind, claimed, binding, answer)
         return claimed
 
-    async def _yield_to_other(self, port: View, entry: Entry | None) -> Entry | None:
+    async def _yield_to_other(self, port: View, bind: Bind, entry: Entry | None) -> Entry | None:
         """Another has the claim. What we had bound while ours was lost is undone."""
-        if entry is not None and holds_port(entry):
-            entry = await self.unbind(port, entry)
+        binding = entry.on(bind.host) if entry is not None else None
+        if entry is not None and binding is not None and binding.phase in OURS:
+            entry = await self.unbind(port, entry, binding)
         # Nothing is written: should the other go without an answer, the bind is ours.
         return entry
 
-    async def _accept(self, port: View, claimed: Entry, answer: Answer) -> Entry:
+    async def _accept(
+        self, port: View, bind: Bind, claimed: Entry, binding: Binding, answer: Answer
+    ) -> Entry:
         """The bind was answered before: by another, or by us before the journal was lost."""
-        assert claimed.binding is not None
         if answer.controller != self._settings.name:
-            binding = replace(claimed.binding, phase=Phase.ELSEWHERE)
-            entry = replace(claimed, binding=binding)
+            elsewhere = replace(binding, phase=Phase.ELSEWHERE)
+            entry = claimed.having(elsewhere, active=bind.active)
             key = self._keys.claim(self._service, port.key, binding.host)
             await self._writes.transact((), (Op.delete(key), self._journal.operation(port.object_id, entry)))
             self._journal.remember(port.object_id, entry)
-            self._forget(port.key)
+            self._forget(port.key, bind.host)
             return entry
-        entry = replace(claimed, binding=_answered(claimed.binding, answer))
+        entry = claimed.having(_answered(binding, answer, active=bind.active), active=bind.active)
         await self._journal.write(port.object_id, entry)
         return entry
 
     async def _bind_and_answer(self, port: View, stored: Stored, bind: Bind, entry: Entry) -> Entry:
-        answer = self._answers.get(port.key)
+        place = (port.key, bind.host)
+        answer, active = self._answers.get(place, (None, bind.active))
         if answer is None or answer.bind_id != bind.bind_id:
-            answer = await self._ask(port, bind)
-            self._answers[port.key] = answer
-        entry = await self._answer(port, stored, bind, entry, answer)
-        self._answers.pop(port.key, None)
+            answer, active = await self._ask(port, bind), bind.active
+            self._answers[place] = (answer, active)
+        entry = await self._answer(port, stored, bind, entry, answer, asked_as_active=active)
+        self._answers.pop(place, None)
         return entry
 
     async def _ask(self, port: View, bind: Bind) -> Answer:
@@ -262,93 +246,94 @@ class PortBinder:
             return Answer(self._settings.name, bind.bind_id, rejected=error.reason or "refused")
         return answer_of_backend(self._settings.name, bind.bind_id, vif)
 
-    async def _answer(self, port: View, stored: Stored, bind: Bind, entry: Entry, answer: Answer) -> Entry:
+    async def _answer(
+        self,
+        port: View,
+        stored: Stored,
+        bind: Bind,
+        entry: Entry,
+        answer: Answer,
+        *,
+        asked_as_active: bool,
+    ) -> Entry:
         """Write the answer, unless the bind is another by now; LeaseNotFound when the claim is gone."""
-        assert entry.binding is not None
-        binding = _answered(entry.binding, answer)
+        binding = entry.on(bind.host)
+        assert binding is not None
+        binding = _answered(binding, answer, active=asked_as_active)
         refused = binding.phase is Phase.REFUSED
-        bound = Entry(
-            State.FAILED if refused else State.APPLIED,
-            answer.rejected,
-            port.document.get("revision_number"),
-            stored.raw,
-            binding=binding,
-        )
+        bound = entry.having(binding, active=bind.active)
+        if bind.active:
+            bound = replace(
+                bound,
+                state=State.FAILED if refused else State.APPLIED,
+                reason=answer.rejected if refused else bound.refusals,
+                revision_number=port.document.get("revision_number"),
+                applied=stored.raw,
+                context=None,
+            )
+        elif bound.state is State.APPLIED:
+            bound = replace(bound, reason=bound.refusals)
+        place = (port.key, bind.host)
         claim_key = self._keys.claim(self._service, port.key, bind.host)
         port_key = self._keys.object(self._service, port.object_name, port.key)
-        answer_key = self._keys.answer(self._service, port.object_name, port.key)
-        writes = [Op.put(answer_key, answer.encode()), self._journal.operation(port.object_id, bound)]
+        written = [self._journal.operation(port.object_id, bound)]
         if refused:
-            writes.append(Op.delete(claim_key))
-        held = Compare.lease(claim_key, "=", self._leases.get(port.key, -1))
-        revision = stored.mod_revision
+            written.append(Op.delete(claim_key))
+        held = Compare.lease(claim_key, "=", self._leases.get(place, -1))
+        revision, asked = stored.mod_revision, bind
         while True:
             outcome = await self._writes.transact(
                 (held, Compare.mod_revision(port_key, "=", revision)),
-                writes,
+                (Op.put(self._answer_key(port, asked), answer.encode()), *written),
                 (Op.get(port_key), Op.get(claim_key)),
             )
             if outcome.succeeded:
                 break
             current, claim = outcome.results
-            if not isinstance(claim, KeyValue) or claim.lease != self._leases.get(port.key):
-                self._leases.pop(port.key, None)
+            if not isinstance(claim, KeyValue) or claim.lease != self._leases.get(place):
+                self._leases.pop(place, None)
                 raise LeaseNotFound(f"the claim on {port.object_id} went before the bind was answered")
-            if not isinstance(current, KeyValue) or bind_of(current.value) != bind:
+            found = same_bind(binds_of(current.value), bind) if isinstance(current, KeyValue) else None
+            if found is None or not isinstance(current, KeyValue):
                 # The mirror is about to tell; until then this entry stands.
                 return entry
-            revision = current.mod_revision
+            revision, asked = current.mod_revision, found
         self._journal.remember(port.object_id, bound)
         if refused:
-            self._forget(port.key)
+            self._forget(port.key, bind.host)
         return bound
 
-    def _forget(self, port_key: str) -> None:
-        for kept in (self._leases, self._answers, self._deadlines):
-            kept.pop(port_key, None)
+    def _answer_key(self, port: View, bind: Bind) -> str:
+        host = None if bind.active else bind.host
+        return self._keys.answer(self._service, port.object_name, port.key, host)
 
-
-def holds_port(entry: Entry) -> bool:
-    """Whether the backend has the port, or may have it."""
-    return entry.binding is not None and entry.binding.phase in _OURS
-
-
-def must_leave(entry: Entry, bind: Bind | None) -> bool:
-    """Whether what the backend has of the port must go before anything else: another host, another bind."""
-    binding = entry.binding
-    if binding is None or binding.phase not in _OURS:
-        return False
-    if bind is None or bind.host != binding.host:
-        return True
-    # A bind that was never finished goes on as the new one.
-    return bind.bind_id != binding.bind_id and binding.phase is Phase.BOUND
-
-
-def without_old(entry: Entry, bind: Bind | None) -> Entry:
-    """The entry without what it says of a bind that was refused, or went to another, and is over."""
-    binding = entry.binding
-    if binding is None or binding.phase in _OURS or (bind is not None and bind.bind_id == binding.bind_id):
-        return entry
-    return replace(entry, binding=None)
+    def _forget(self, port_key: str, host: str) -> None:
+        self._leases.pop((port_key, host), None)
+        self._answers.pop((port_key, host), None)
+        self._deadlines.pop(port_key, None)
 
 
 def _claimed(port: View, stored: Stored, bind: Bind, entry: Entry | None) -> Entry:
-    binding = entry.binding if entry is not None else None
+    binding = entry.on(bind.host) if entry is not None else None
     if (
         entry is not None
         and binding is not None
         and binding.bind_id == bind.bind_id
-        and binding.phase in _OURS
+        and binding.phase in OURS
     ):
         return entry
-    applied = entry.applied if entry is not None else stored.raw
     revision = port.document.get("revision_number")
-    return Entry(
-        State.PENDING, None, revision, applied, None, Binding(bind.host, bind.bind_id, Phase.CLAIMED)
-    )
+    claimed = Binding(bind.host, bind.bind_id, Phase.CLAIMED, active=bind.active)
+    fresh = Entry(State.PENDING, None, revision, stored.raw)
+    if entry is None:
+        return fresh.having(claimed, active=bind.active)
+    if not bind.active:
+        # How far the port itself has come is another matter.
+        return entry.having(claimed, active=False)
+    return replace(fresh, applied=entry.applied, inactive=entry.inactive).having(claimed, active=True)
 
 
-def _answered(binding: Binding, answer: Answer) -> Binding:
+def _answered(binding: Binding, answer: Answer, *, active: bool) -> Binding:
     phase = Phase.BOUND if answer.rejected is None else Phase.REFUSED
     answered = replace(
         binding,
@@ -356,5 +341,6 @@ def _answered(binding: Binding, answer: Answer) -> Binding:
         vif_type=answer.vif_type,
         vif_details=answer.vif_details,
         rejected=answer.rejected,
+        active=active,
     )
     return answered.shared()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -63,10 +63,10 @@ class Claims:
                 return claim.controller
         return None
 
-    def left_behind(self, port_key: str, host: str) -> Claim | None:
-        """Another controller's claim on a port for another host: of the host that the port comes from."""
+    def left_behind(self, port_key: str, hosts: Container[str]) -> Claim | None:
+        """Another controller's claim on a port for none of these hosts: of that which the port comes from."""
         for claim in self._by_port.get(port_key, ()):
-            if claim.host != host and claim.controller != self._controller:
+            if claim.host not in hosts and claim.controller != self._controller:
                 return claim
         return None
 

@@ -25,7 +25,13 @@ def is_echo(entry: Entry, raw: bytes) -> bool:
 
 
 def _without(document: Document) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if name not in _KEPT_BY_SERVER}
+    left = {name: value for name, value in document.items() if name not in _KEPT_BY_SERVER}
+    # Of inactive bindings, too, what they were answered is the server's own record.
+    left["bindings"] = [
+        (binding.get("host"), binding.get("bind_id"), binding.get("profile"))
+        for binding in document.get("bindings") or ()
+    ]
+    return left
 
 
 def _is_ours(binding: Binding, port: Document) -> bool:

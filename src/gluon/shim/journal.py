@@ -55,6 +55,8 @@ class Binding:
     """As JSON text."""
     rejected: str | None = None
     """Why it was refused."""
+    active: bool = True
+    """Whether the backend knows it as the active binding of its port."""
 
     def shared(self) -> Binding:
         """The same, with its texts once in memory: thousands of ports have the same few hosts and VIFs."""
@@ -75,6 +77,40 @@ class Entry:
     context: str | None = None
     """What it depended on then (`GenericApiModel.context`)."""
     binding: Binding | None = None
+    """The active binding of a port, as far as it is ours."""
+    inactive: tuple[Binding, ...] = ()
+    """Its inactive ones, as far as they are ours: at most one of them all for each host."""
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """All of a port that are ours, the inactive ones first."""
+        return self.inactive if self.binding is None else (*self.inactive, self.binding)
+
+    @property
+    def refusals(self) -> str | None:
+        """Why inactive bindings were refused; that is nothing against the port where it is active."""
+        found = [f"binding on {b.host}: {b.rejected}" for b in self.inactive if b.rejected is not None]
+        return "; ".join(found) or None
+
+    def on(self, host: str) -> Binding | None:
+        """The one on a host."""
+        return next((binding for binding in self.bindings if binding.host == host), None)
+
+    def without(self, host: str) -> Entry:
+        """The same, but for the one on a host."""
+        active = self.binding if self.binding is not None and self.binding.host != host else None
+        return replace(self, binding=active, inactive=_but(self.inactive, host))
+
+    def having(self, binding: Binding, *, active: bool) -> Entry:
+        """The same with this one, as the port's active binding or not, instead of that of its host."""
+        inactive = _but(self.inactive, binding.host)
+        if active:
+            return replace(self, binding=binding, inactive=inactive)
+        return replace(self.without(binding.host), inactive=(*inactive, binding))
+
+
+def _but(bindings: tuple[Binding, ...], host: str) -> tuple[Binding, ...]:
+    return tuple(binding for binding in bindings if binding.host != host) if bindings else ()
 
 
 class _Written(msgspec.Struct, omit_defaults=True):
@@ -88,6 +124,7 @@ class _Written(msgspec.Struct, omit_defaults=True):
     time: str = msgspec.UNSET  # type: ignore[assignment]
     context: str | None = None
     binding: Binding | None = None
+    inactive: tuple[Binding, ...] = ()
 
 
 def _interned(text: str | None) -> Any:
@@ -145,6 +182,7 @@ class Journal:
             raw if raw is not None and applied == raw else bytes(applied),
             written.context,
             written.binding.shared() if written.binding is not None else None,
+            tuple(binding.shared() for binding in written.inactive),
         )
         self.remember(object_id, entry)
 
@@ -179,5 +217,6 @@ def _encode(entry: Entry) -> bytes:
         now,
         entry.context,
         entry.binding,
+        entry.inactive,
     )
     return _encoder.encode(written)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gluon.model.model import Model, Role
+from gluon.shim.binds import binds_of, same_bind
 from gluon.shim.inventory import Inventory
 from gluon.shim.journal import Journal, Phase
 from gluon.shim.models.generic import GenericApiModel
 from gluon.shim.shelf import ObjectId
-from gluon.shim.views import View
+from gluon.shim.views import SeenBinding, View
 
 
 class Objects:
@@ -25,10 +26,12 @@ class Objects:
         """The model of the service."""
         return self._api_model.model
 
-    def view(self, object_id: ObjectId, raw: bytes, *, departed: bool = False) -> View:
-        """The view of an object that says `raw`."""
+    def view(
+        self, object_id: ObjectId, raw: bytes, *, departed: bool = False, binding: SeenBinding | None = None
+    ) -> View:
+        """The view of an object that says `raw`; of a port, as it is seen by a `binding` of it."""
         return self._api_model.view_classes[object_id.object_name](
-            self, object_id.key, raw, departed=departed
+            self, object_id.key, raw, departed=departed, binding=binding
         )
 
     def find_view(self, object_id: ObjectId) -> View | None:
@@ -65,6 +68,11 @@ class DesiredState:
         return tuple(port for port in self.ports if self._is_bound(port.object_id))
 
     @property
+    def inactive_ports(self) -> tuple[View, ...]:
+        """The ports that this shim server has bound for inactive bindings, each by that binding."""
+        return tuple(view for port in self.ports for view in self._made_ready(port.object_id))
+
+    @property
     def interfaces(self) -> tuple[View, ...]:
         """All interfaces."""
         return self._with_role(Role.INTERFACE)
@@ -98,6 +106,15 @@ class DesiredState:
     def _is_bound(self, object_id: ObjectId) -> bool:
         entry = self._journal.get(object_id)
         return entry is not None and entry.binding is not None and entry.binding.phase is Phase.BOUND
+
+    def _made_ready(self, object_id: ObjectId) -> Iterator[View]:
+        entry, stored = self._journal.get(object_id), self._inventory.live.get(object_id)
+        if entry is None or stored is None:
+            return
+        for binding in entry.inactive:
+            bind = same_bind(binds_of(stored.raw), binding)
+            if bind is not None and not bind.active and binding.phase is Phase.BOUND:
+                yield self._objects.view(object_id, stored.raw, binding=SeenBinding(bind.says, active=False))
 
 
 def _present(views: Iterable[View | None]) -> tuple[View, ...]:

@@ -16,17 +16,18 @@ from dataclasses import dataclass, replace
 
 from gluon.etcd.errors import EtcdError, LeaseNotFound
 from gluon.model.model import Role
-from gluon.shim.binder import PortBinder, Wait, must_leave, without_old
+from gluon.shim.binder import PortBinder, Wait
+from gluon.shim.binds import binds_of, leaving, placed, same_bind, without_old
 from gluon.shim.callbacks import Callbacks, Overdue
 from gluon.shim.echoes import is_echo
 from gluon.shim.errors import PermanentError, TemporaryError
 from gluon.shim.faults import Faults
 from gluon.shim.inventory import Inventory
-from gluon.shim.journal import Entry, Journal, Phase, State
+from gluon.shim.journal import Binding, Entry, Journal, Phase, State
 from gluon.shim.models.generic import GenericApiModel
 from gluon.shim.objects import Objects
 from gluon.shim.shelf import ObjectId, Stored, same_document
-from gluon.shim.views import View
+from gluon.shim.views import SeenBinding, View
 from gluon.shim.work_queue import WorkQueue
 from gluon.shim.writes import NameLost
 
@@ -78,6 +79,8 @@ class Reconciler:
         self._given_up: dict[ObjectId, _Dependent] = {}
         """The state that the backend has refused for good."""
         self._overdue: dict[ObjectId, asyncio.Future[object]] = {}
+        self._at_inactive: dict[ObjectId, str] = {}
+        """The host of the inactive binding that an object's turn has come to grief at."""
         self._deletions_held_until = 0.0
 
     def apply_again(self, object_id: ObjectId) -> None:
@@ -181,22 +184,78 @@ class Reconciler:
         return left > 0
 
     async def _apply_port(self, port: View, stored: Stored, entry: Entry | None) -> None:
+        """What leaves goes first; then the active binding, the inactive ones, and the port itself.
+
+        An inactive binding that can't be bound holds up nothing else.
+        """
         object_id = port.object_id
-        bind = self._binder.wants(stored)
-        if entry is not None and must_leave(entry, bind):
-            entry = await self._binder.unbind(self._objects.view(object_id, entry.applied), entry)
+        self._at_inactive.pop(object_id, None)
+        binds = self._binder.wants(stored)
         if entry is not None:
-            entry = without_old(entry, bind)
-        if bind is not None:
-            replay = object_id in self._again
-            before = entry
-            entry = await self._binder.bind(port, stored, entry, replay=replay)
-            if entry is not None and entry.binding is not None:
-                if entry.binding.phase is Phase.CLAIMED:
-                    return
-                if entry.applied is stored.raw and (replay or entry is not before):
-                    self._again.discard(object_id)
+            entry = placed(entry, binds)
+            for binding in leaving(entry, binds):
+                view = self._seen(object_id, entry, binding, stored)
+                entry = await self._binder.unbind(view, entry, binding)
+            entry = without_old(entry, binds)
+        replay, error = object_id in self._again, None
+        for bind in binds:
+            if bind.active:
+                before = entry
+                entry = await self._binder.bind(port, stored, entry, bind, replay=replay)
+                if entry is not None and entry.binding is not None:
+                    if entry.binding.phase is Phase.CLAIMED:
+                        return
+                    entry = await self._activate(port, stored, entry)
+                    if entry.applied is stored.raw and (replay or entry is not before):
+                        self._again.discard(object_id)
+                continue
+            view = self._objects.view(object_id, stored.raw, binding=SeenBinding(bind.says, active=False))
+            try:
+                entry = await self._binder.bind(view, stored, entry, bind, replay=replay)
+            # Whatever it is, it is for the turn to tell, after the port itself was seen to.
+            except Exception as raised:  # noqa: BLE001
+                error = raised
+                self._at_inactive[object_id] = bind.host
+                if (written := self._journal.get(object_id)) is not None:
+                    entry = placed(written, binds)
         await self._apply(port, stored, entry)
+        if error is not None:
+            if replay:
+                self._again.add(object_id)
+            raise error
+
+    async def _activate(self, port: View, stored: Stored, entry: Entry) -> Entry:
+        """Tell the backend that a port which it has bound is used there from now on, unless it knows."""
+        binding = entry.binding
+        if binding is None or binding.active or binding.phase is not Phase.BOUND:
+            return entry
+        known = replace(entry, binding=replace(binding, active=True))
+        if not self._callbacks.has("activate_port"):
+            return known  # Then it is a change of the port like any other.
+        await self._callbacks.call("activate_port", port)
+        known = replace(
+            known,
+            state=State.APPLIED,
+            reason=known.refusals,
+            revision_number=port.document.get("revision_number"),
+            applied=stored.raw,
+            context=None,
+        )
+        await self._journal.write(port.object_id, known)
+        return known
+
+    def _seen(
+        self, object_id: ObjectId, entry: Entry, binding: Binding, stored: Stored | None = None
+    ) -> View:
+        """The port as it was applied, seen by a binding that leaves; `stored`: as it is now."""
+        bind = same_bind(binds_of(entry.applied), binding)
+        elsewhere = stored is not None and any(
+            b.active and b.host != binding.host for b in binds_of(stored.raw)
+        )
+        active = binding is entry.binding and not elsewhere
+        says = bind.says if bind is not None else {"host_id": binding.host, "bind_id": binding.bind_id}
+        seen = SeenBinding(says, active)
+        return self._objects.view(object_id, entry.applied, departed=stored is None, binding=seen)
 
     async def _apply(self, view: View, stored: Stored, entry: Entry | None) -> None:
         """Have the backend modify an object, unless it has it as it is."""
@@ -219,9 +278,11 @@ class Reconciler:
         binding = entry.binding if entry is not None else None
         if binding is not None and binding.phase is Phase.REFUSED:
             # The port stays refused, whatever else became of it.
-            applied = Entry(State.FAILED, binding.rejected, revision, stored.raw, context, binding)
+            state, reason = State.FAILED, binding.rejected
         else:
-            applied = Entry(State.APPLIED, None, revision, stored.raw, context, binding)
+            state, reason = State.APPLIED, entry.refusals if entry is not None else None
+        inactive = entry.inactive if entry is not None else ()
+        applied = Entry(state, reason, revision, stored.raw, context, binding, inactive)
         await self._journal.write(object_id, applied)
         self._again.discard(object_id)
         self._unwritten.discard(object_id)
@@ -246,8 +307,10 @@ class Reconciler:
             return
         # Should the object come back the same before all of this is done, the backend must hear of it.
         self._again.add(object_id)
-        if view.api_object.role is Role.PORT and must_leave(entry, None):
-            await self._binder.unbind(view, entry)
+        if view.api_object.role is Role.PORT:
+            for binding in leaving(entry, ()):
+                view_there = self._seen(object_id, entry, binding)
+                entry = await self._binder.unbind(view_there, entry, binding)
         await self._callbacks.call(f"delete_{_CALLBACK_NAMES[view.api_object.role]}", view)
         await self._journal.write(object_id, None)
         if self._inventory.live.get(object_id) is None:
@@ -262,6 +325,7 @@ class Reconciler:
         self._again.discard(object_id)
         self._unwritten.discard(object_id)
         self._given_up.pop(object_id, None)
+        self._at_inactive.pop(object_id, None)
         if self._api_model.model.objects[object_id.object_name].role is Role.PORT:
             self._binder.forget(object_id.key)
 
@@ -281,6 +345,10 @@ class Reconciler:
         entry, stored = self._journal.get(object_id), self._inventory.live.get(object_id)
         if entry is None and stored is None:
             return
+        host = self._at_inactive.pop(object_id, None)
+        if host is not None and entry is not None and entry.state is State.APPLIED:
+            # The port is as it should be where it is used.
+            state, reason = State.APPLIED, f"binding on {host}: {reason}"
         if stored is not None:
             revision = self._objects.view(object_id, stored.raw).document.get("revision_number")
         else:

@@ -21,7 +21,8 @@ from gluon.etcd.keys import Keys
 from gluon.etcd.mirror import Change, Mirror
 from gluon.etcd.stopping import run_until
 from gluon.model.model import Role
-from gluon.shim.binder import PortBinder, holds_port
+from gluon.shim.binder import PortBinder
+from gluon.shim.binds import holds_port
 from gluon.shim.callbacks import Callbacks, Ended
 from gluon.shim.claims import Claims
 from gluon.shim.inventory import Inventory
@@ -234,9 +235,10 @@ class ServiceShim:
     def _is_bind(self, object_id: ObjectId, stored: Stored) -> bool:
         if self.api_model.model.objects[object_id.object_name].role is not Role.PORT:
             return False
-        bind, entry = self._binder.wants(stored), self.journal.get(object_id)
-        known = entry.binding.bind_id if entry is not None and entry.binding is not None else None
-        return bind is not None and bind.bind_id != known
+        binds, entry = self._binder.wants(stored), self.journal.get(object_id)
+        known = {(b.bind_id, b.active) for b in entry.bindings} if entry is not None else ()
+        # New ones, and those that become the active one.
+        return any((b.bind_id, True) not in known and (b.bind_id, b.active) not in known for b in binds)
 
     def _released(self, port_key: str) -> None:
         """Another controller lets go of a port: it may be ours to bind, or may come to a host of ours."""

@@ -11,6 +11,10 @@ attribute has that name:
   refers, whatever its name, gives `view.follow("attribute")`
 - backwards: `view.referrers("Object")` are the objects of that type that refer to this one
 
+A port may be seen by one of its inactive bindings (`port.binding_active` is False then): `host_id`,
+`bind_id`, `profile` and what it was answered are that binding's own. `port.bindings` are always all inactive
+ones.
+
 What a view says of its object never changes. Where it leads to is looked up when asked, so it may be newer.
 A view of an object that goes also leads to others that go; a view of an object that is there leads only to
 others that are, but for a single one that it refers to.
@@ -20,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gluon.model.model import SERVER_ATTRIBUTES, ApiObject, Model, Role
 from gluon.shim.shelf import Document, ObjectId, decode
@@ -40,10 +44,17 @@ class Source(Protocol):
         """Views of the objects whose attribute has that value; with `departed`, of those that go as well."""
 
 
+class SeenBinding(NamedTuple):
+    """By which binding a port is seen: what that says instead of the port, and whether it is active."""
+
+    says: Document
+    active: bool
+
+
 class View:
     """An object. `view["name"]` is an attribute, whatever else has that name."""
 
-    __slots__ = ("_departed", "_document", "_key", "_raw", "_source")
+    __slots__ = ("_binding", "_departed", "_document", "_key", "_raw", "_source")
 
     api_object: ApiObject
     """The object's type in the model: its role, attributes, key."""
@@ -51,10 +62,20 @@ class View:
     ways: Mapping[Role, str]
     """By which attribute it refers to an object of a role."""
 
-    def __init__(self, source: Source, key: str, raw: bytes, *, departed: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        key: str,
+        raw: bytes,
+        *,
+        departed: bool = False,
+        binding: SeenBinding | None = None,
+    ) -> None:
+        """`binding`: the one by which a port is seen, if that is not what the port itself says."""
         for name, value in (("source", source), ("key", key), ("raw", raw), ("departed", departed)):
             object.__setattr__(self, f"_{name}", value)
         object.__setattr__(self, "_document", None)
+        object.__setattr__(self, "_binding", binding)
 
     if TYPE_CHECKING:
         _source: Source
@@ -62,6 +83,7 @@ class View:
         _raw: bytes
         _departed: bool
         _document: Document | None
+        _binding: SeenBinding | None
 
         def __getattr__(self, name: str) -> Any: ...
 
@@ -84,7 +106,11 @@ class View:
     def document(self) -> Document:
         """All attributes, and what the server keeps: created_at, updated_at, revision_number."""
         if self._document is None:
-            object.__setattr__(self, "_document", MappingProxyType(_frozen(decode(self._raw))))
+            document = decode(self._raw)
+            if self._binding is not None:
+                document = {**document, **self._binding.says}
+            document = _frozen(document)
+            object.__setattr__(self, "_document", MappingProxyType(document))
         assert self._document is not None
         return self._document
 
@@ -99,6 +125,10 @@ class View:
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute; `default` when the model has none of that name."""
         return self.document.get(name, default)
+
+    @property
+    def _by_active(self) -> bool:
+        return self._binding is None or self._binding.active
 
     def follow(self, attribute: str) -> View | None:
         """The object that an attribute refers to; None when it refers to nothing, or that isn't there."""
@@ -145,7 +175,11 @@ class View:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, View):
             return NotImplemented
-        return self.object_id == other.object_id and self.document == other.document
+        return (
+            self.object_id == other.object_id
+            and self._by_active == other._by_active
+            and self.document == other.document
+        )
 
     def __hash__(self) -> int:
         return hash(self.object_id)
@@ -199,7 +233,10 @@ def _followed(attribute: str) -> _Getter:
 
 def _by_role(api_object: ApiObject) -> dict[str, _Getter]:
     if api_object.role is Role.PORT:
-        return {"interfaces": lambda port: port.referrers_with_role(Role.INTERFACE)}
+        return {
+            "interfaces": lambda port: port.referrers_with_role(Role.INTERFACE),
+            "binding_active": lambda port: port._by_active,
+        }
     if api_object.role is Role.INTERFACE:
         return {
             "port": lambda interface: interface.to(Role.PORT),
