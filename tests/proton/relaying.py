@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gluon.etcd.client import Etcd
+from gluon.etcd.client import Compare, Etcd, Op, Outcome
 from gluon.etcd.keys import Keys
 from gluon.proton.relay import Relay
 from gluon.store.database import Database, Transaction, open_database
@@ -89,6 +89,33 @@ class DeafOutbox(Outbox):
             # Nobody ever writes to it.
             sys.stdin.readline()
         await super().remove(tx, ids)
+
+
+class LateEtcd(Etcd):
+    """The first batch of a relay is on its way until it is let through, whatever becomes of the relay."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__([url], timeout=2.0)
+        self.batch: asyncio.Task[Outcome] | None = None
+        self._through = asyncio.Event()
+
+    async def transact(
+        self, compare: Sequence[Compare], then: Sequence[Op], otherwise: Sequence[Op] = ()
+    ) -> Outcome:
+        if self.batch is None and any(op.key.endswith("/gluon/relay") and op.kind == "put" for op in then):
+            self.batch = asyncio.create_task(self._late(compare, then))
+            return await asyncio.shield(self.batch)
+        return await super().transact(compare, then, otherwise)
+
+    async def _late(self, compare: Sequence[Compare], then: Sequence[Op]) -> Outcome:
+        await self._through.wait()
+        return await super().transact(compare, then)
+
+    async def arrives(self) -> Outcome:
+        """Let it through; what etcd says to it."""
+        assert self.batch is not None
+        self._through.set()
+        return await self.batch
 
 
 async def main(database_url: str, etcd_url: str, prefix: str, stop_at: str) -> None:

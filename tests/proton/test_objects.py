@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from pathlib import Path
@@ -29,6 +30,18 @@ async def test_create_answers_with_the_stored_object_and_where_it_is(api: Api) -
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", created["created_at"])
     assert answer.headers["Location"].endswith(f"/proton/net-l3vpn/v1.0/vpns/{created['id']}")
     assert (await api.http.get(answer.headers["Location"])).json() == created
+
+
+async def test_of_concurrent_changes_at_one_revision_one_wins(api: Api) -> None:
+    created = await api.create("vpns", **VPN)
+    answers = await asyncio.gather(
+        *[
+            api.request("PUT", f"vpns/{created['id']}", json={"name": f"n{i}"}, headers={"If-Match": '"1"'})
+            for i in range(20)
+        ]
+    )
+    assert sorted(a.status_code for a in answers) == [200] + [412] * 19
+    assert (await api.get(f"vpns/{created['id']}"))["revision_number"] == 2
 
 
 async def test_put_and_patch_change_what_they_give_and_nothing_else(api: Api) -> None:

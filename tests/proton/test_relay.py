@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gluon.etcd.client import Etcd, Event, WatchCompacted
 from gluon.proton.relay_record import RelayRecord
-from proton.relaying import Site, running, site
+from proton.relaying import LateEtcd, Site, running, site
 from servers.etcd import EtcdServer
 
 
@@ -249,6 +249,29 @@ async def test_a_leader_that_was_paused_writes_nothing_when_it_goes_on(
                 late = [e for e in await writes(here.etcd, here.keys.objects()) if e.mod_revision > since]
                 assert {event.key for event in late} == {here.key("mine")}
                 assert relay.is_leader
+
+
+async def test_a_batch_that_is_late_until_another_is_elected_changes_nothing(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    async with (
+        site(f"sqlite:///{tmp_path}/old.sqlite", etcd_server.url, etcd_prefix) as old,
+        site(f"sqlite:///{tmp_path}/new.sqlite", etcd_server.url, etcd_prefix) as new,
+    ):
+        await old.etcd.close()
+        old.etcd = late = LateEtcd(etcd_server.url)
+        await old.commit(("old", b"1"))
+        async with running(old.relay(lease=30)):
+            await eventually(lambda: late.batch is not None)
+            leader = await new.etcd.get(new.keys.relay_election())
+            assert leader is not None
+            # The first one will notice that only when it is to renew its lease.
+            await new.etcd.revoke(leader.lease)
+            async with running(new.relay()) as second:
+                await eventually(lambda: second.is_leader)
+                # The second one has written nothing: that it is elected is all that stands against the batch.
+                assert not (await late.arrives()).succeeded
+        assert await new.stored() == {}
 
 
 async def test_a_clean_stop_hands_over_at_once(here: Site) -> None:
