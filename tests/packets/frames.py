@@ -141,6 +141,13 @@ def arp_request(mac: str, source: str, wanted: str, *, vlan: int) -> bytes:
     return BROADCAST + hardware + _tag(vlan, 0x0806) + body + bytes(6) + socket.inet_aton(wanted)
 
 
+def rarp_request(mac: str) -> bytes:
+    """What is my address? Nobody answers, but switches learn where that MAC address is (RFC 903)."""
+    hardware = bytes.fromhex(mac.replace(":", ""))
+    body = struct.pack("!HHBBH", 1, IPV4, 6, 4, 3) + hardware + bytes(4) + hardware + bytes(4)
+    return BROADCAST + hardware + (0x8035).to_bytes(2) + body
+
+
 def is_arp_reply(frame: bytes, address: str) -> bool:
     """Whether somebody says to have that address."""
     return (

@@ -29,6 +29,7 @@ from packets.frames import (
     icmp_of,
     is_echo_reply,
     lease_of,
+    rarp_request,
 )
 from packets.hosts import Host
 from packets.namespaces import Namespace, Namespaces, link
@@ -83,6 +84,11 @@ class Guest:
         ip("link", "set", device, "mtu", str(lease.mtu))
         ip("route", "replace", "default", "via", lease.router, "dev", device)
         return lease
+
+    def announce(self, device: str) -> None:
+        """Say that it runs behind this interface now, as QEMU does after a migration (RARP, RFC 903)."""
+        with _raw_socket(self.namespace, device) as raw:
+            raw.send(rarp_request(self.mac))
 
     def use_address6(self, address: str, *, device: str = "eth0", patience: float = 15.0) -> None:
         """Use an IPv6 address, and the router that announces itself (RFC 4861)."""

@@ -31,6 +31,12 @@ class Namespace:
         """ip's output, in here."""
         return ip("-n", self.name, *arguments)
 
+    def batch(self, *commands: str) -> None:
+        """Several of ip's commands in one process."""
+        subprocess.run(
+            ["ip", "-n", self.name, "-batch", "-"], check=True, input="\n".join(commands), text=True
+        )
+
     def run(self, *command: str) -> str:
         """A program's output, in here; RuntimeError when it fails."""
         return _run(*self.command(), *command)
