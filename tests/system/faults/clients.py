@@ -218,10 +218,12 @@ class Client:
             self._ledger.in_doubt += 1
             return {}
         if answer.status_code == 503:
-            # Rarely it means that nobody knows whether the write was committed.
             self._ledger.unavailable += 1
-            self._ledger.in_doubt += 1
             await asyncio.sleep(_PAUSE)
+            if "nothing was changed" in answer.json()["detail"]:
+                return None
+            # Rarely nobody knows whether the write was committed.
+            self._ledger.in_doubt += 1
             return {}
         if answer.status_code != expect:
             self._ledger.refused.append(f"{method} {path} {body}: {answer.status_code} {answer.text}")
