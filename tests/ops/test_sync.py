@@ -108,6 +108,9 @@ def test_a_repair_without_a_relay_is_left_in_the_outbox(
     assert result.stderr == (
         "gluon: 2 changes in the outbox: no relay is running; they reach etcd when a proton-server does\n"
     )
+    # Nor do they agree as long as nobody brings them.
+    checked = installation.gluon("sync", "check", "--service", "acme", "--object", "ports")
+    assert (checked.exit_code, checked.stderr) == (1, result.stderr)
 
     async def relay(here: Town) -> None:
         async with relaying(here):

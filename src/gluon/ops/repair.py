@@ -31,8 +31,11 @@ class Outcome:
 async def check(site: Site, scope: Scope, progress: Progress) -> Outcome:
     """Whether etcd and the database agree."""
     counts = _found(scope, await _resync(site).check(scope, progress))
-    remarks = await _remarks(site)
-    return Outcome(counts, not counts.differences and not remarks, remarks)
+    remarks = list(await _remarks(site))
+    # What is on its way is no difference, if there is somebody to bring it.
+    if counts.waiting and not await _is_relaying(site):
+        remarks.append(_left_behind(counts.waiting))
+    return Outcome(counts, not counts.differences and not remarks, tuple(remarks))
 
 
 async def repair(site: Site, scope: Scope, progress: Progress) -> Outcome:
@@ -40,16 +43,13 @@ async def repair(site: Site, scope: Scope, progress: Progress) -> Outcome:
     counts = _found(scope, await _resync(site).repair(scope, progress))
     left = await _drained(site)
     remarks = list(await _remarks(site))
-    if left:
-        relay = await site.etcd.get(site.keys.relay_election())
+    if left and await _is_relaying(site):
         remarks.append(
             f"{_count(left, 'change')} in the outbox: "
-            + (
-                "no relay is running; they reach etcd when a proton-server does"
-                if relay is None
-                else "the relay does not get on; its server's /healthcheck says why"
-            )
+            "the relay does not get on; its server's /healthcheck says why"
         )
+    elif left:
+        remarks.append(_left_behind(left))
     return Outcome(counts, not remarks, tuple(remarks))
 
 
@@ -101,6 +101,17 @@ async def _drained(site: Site) -> int:
             return depth
         await asyncio.sleep(_POLL)
     return 0
+
+
+async def _is_relaying(site: Site) -> bool:
+    return await site.etcd.get(site.keys.relay_election()) is not None
+
+
+def _left_behind(changes: int) -> str:
+    return (
+        f"{_count(changes, 'change')} in the outbox: "
+        "no relay is running; they reach etcd when a proton-server does"
+    )
 
 
 async def _remarks(site: Site) -> tuple[str, ...]:
