@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import binds, creates, feed, lists, neutron, resync, starts
+from . import binds, creates, feed, lists, neutron, packets, resync, starts
 from .results import Results
 
 SCENARIOS = {
@@ -18,6 +18,7 @@ SCENARIOS = {
     "lists": lists.measure,
     "starts": starts.measure,
     "resync": resync.measure,
+    "packets": packets.measure,
     "neutron": neutron.measure,
 }
 

@@ -1,11 +1,12 @@
-"""A list of 1,000 ports over HTTP, beside one statement, dicts and JSON by the bare driver."""
+"""Lists of 1,000 ports over HTTP on each database, beside a statement, dicts and JSON by its bare driver."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from .binds import PATH, create_ports
-from .floors import sqlite_list_rate
+from .databases import databases
+from .floors import list_rate
 from .http_load import Connection, percentile, run
 from .results import Figure, Results
 from .stack import running_stack
@@ -17,10 +18,11 @@ async def listing(connection: Connection) -> None:
 
 
 async def measure(results: Results, folder: Path) -> None:
-    floor = sqlite_list_rate(folder)
-    with running_stack() as stack:
-        await create_ports(stack.proton, 1000)
-        await run(stack.proton, 1, [listing] * 5)
-        wall, latencies = await run(stack.proton, 1, [listing] * 50)
-    results.add(Figure("lists of 1,000 ports", 50 / wall, "/s", floor, "one select, dicts, json.dumps"))
-    results.add(Figure("list of 1,000 ports, p50", percentile(latencies, 0.5) * 1e3, "ms"))
+    for database in databases(folder):
+        floor = await list_rate(database)
+        with database.arguments() as arguments, running_stack(*arguments) as stack:
+            await create_ports(stack.proton, 1000)
+            await run(stack.proton, 1, [listing] * 5)
+            wall, latencies = await run(stack.proton, 1, [listing] * 50)
+        name, p50 = f"{database.name}: lists of 1,000 ports", percentile(latencies, 0.5) * 1e3
+        results.add(Figure(f"{name} (p50 {p50:.1f} ms)", 50 / wall, "/s", floor, "select, dicts, json.dumps"))
