@@ -12,7 +12,7 @@ import pytest_asyncio
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gluon.model.catalog import load_catalog
-from gluon.model.model import AttributeType
+from gluon.model.model import AttributeType, Role
 from gluon.particle.queries import filter_name
 from gluon.particle.values import empty_is_null
 from proton.serving import Api, serving
@@ -57,6 +57,15 @@ def key_attributes(parent: dict[str, Any] | None, place: Place) -> list[Any]:
     return [] if parent is None or place.parent is None else [parent[place.parent.key]]
 
 
+async def bindings_answer_as_described(described: DescribedApi, path: str, port: str) -> None:
+    """Of a port that is bound nowhere: how they answer otherwise is in tests/proton/test_bindings.py."""
+    assert (await described.call("get", path, 200, port)).json() == {"bindings": []}
+    await described.call("post", path, 409, port, json={"host": "h"})
+    for method, body in (("get", None), ("put", {}), ("patch", {}), ("delete", None)):
+        await described.call(method, f"{path}/{{host}}", 404, port, "h", json=body)
+    await described.call("put", f"{path}/{{host}}/activate", 404, port, "h")
+
+
 async def test_every_operation_answers_as_described(described: DescribedApi, object_name: str) -> None:
     found = described.model.objects[object_name]
     for place in places(described, found):
@@ -88,6 +97,8 @@ async def test_every_operation_answers_as_described(described: DescribedApi, obj
             assert (await described.call("get", place.item, 200, *above, key)).json() == changed
             stored = changed
 
+        if found.role is Role.PORT and place.parent is None:
+            await bindings_answer_as_described(described, f"{place.item}/bindings", key)
         await described.call("delete", place.item, 204, *above, key, params={"cascade": "true"})
         await described.call("get", place.item, 404, *above, key)
     documented = described.operations(tag=found.plural)

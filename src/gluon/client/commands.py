@@ -6,15 +6,15 @@ at once: a text that is no value of its attribute's type is sent as it is.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from gluon.client.binding_commands import binding_commands
 from gluon.client.errors import INTERRUPTED, ClientError, InvalidRequest
-from gluon.client.output import FORMATS, Output
+from gluon.client.output import FORMATS, Output, chosen_format
 from gluon.client.sdk import Proton
 from gluon.model.model import SERVER_ATTRIBUTES, AttributeType
 from gluon.particle.commands import Command, Option, Place, Verb, command_descriptions
@@ -27,9 +27,12 @@ _OWN_FLAGS = ("--format", "--columns", "--clear", "--help")
 
 def service_commands(proton: Proton) -> dict[str, click.Command]:
     """The commands of a service by name, in the order of its model."""
-    return {
-        described.name: ServiceCommand(proton, described) for described in command_descriptions(proton.model)
-    }
+    commands: dict[str, click.Command] = {}
+    if proton.model.port is not None:
+        commands = {str(c.name): c for c in binding_commands(proton, proton.model.port)}
+    # What the model itself calls so comes first, also in its place.
+    described = {c.name: ServiceCommand(proton, c) for c in command_descriptions(proton.model)}
+    return described | {name: command for name, command in commands.items() if name not in described}
 
 
 class ServiceCommand(click.Command):
@@ -162,8 +165,7 @@ class ServiceCommand(click.Command):
             if column not in self._columns:
                 hint = did_you_mean(column, self._columns) or f"; it has {', '.join(self._columns)}"
                 raise InvalidRequest(f"{self._object.api_name} has no attribute {column}{hint}")
-        at_terminal = sys.stdout is not None and sys.stdout.isatty()
-        return Output(values["format"] or ("table" if at_terminal else "json"), columns)
+        return Output(chosen_format(values["format"]), columns)
 
     def _cleared(self, names: Iterable[str], body: Mapping[str, Any]) -> dict[str, None]:
         cleared = {_with_underscores(name): None for name in names}

@@ -19,6 +19,12 @@ _CELL = 60
 """Characters of a value that a table of several objects shows; other formats show all of it."""
 
 
+def chosen_format(asked: str | None) -> str:
+    """The format that was asked for; else what fits where stdout goes."""
+    at_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return asked or ("table" if at_terminal else "json")
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """How to print: the format, and the columns asked for (none: all, in tables of lists those that fit)."""

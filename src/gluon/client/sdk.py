@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from keystoneauth1 import plugin
 
 from gluon.client.errors import ClientError, InvalidRequest
+from gluon.client.port_bindings import PortBindings
 from gluon.client.session import DEFAULT_TIMEOUT, ProtonSession, Query
 from gluon.client.watching import Change, Watching
 from gluon.model.model import ApiObject, Model
@@ -252,6 +253,13 @@ class Proton:
             on_trouble=on_trouble,
         )
         return iter(watching)
+
+    def port_bindings(self, port_id: Key) -> PortBindings:
+        """Where a port is bound, and where it is being made ready; raises InvalidRequest without ports."""
+        port = self.model.port
+        if port is None:
+            raise InvalidRequest(f"{self.service} has no ports")
+        return PortBindings(self._session, self._member(port.name, port_id))
 
     def _pages(self, found: ApiObject, query: Query, limit: int | None) -> Iterator[Document]:
         path = self._collection(found)

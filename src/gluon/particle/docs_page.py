@@ -164,4 +164,15 @@ def _endpoints(model: Model, api_object: ApiObject, path: str) -> tuple[Endpoint
             Endpoint("DELETE", item, "delete; ?cascade=true: with all that refers to it"),
             Endpoint("GET", f"{item}/status", "what each controller made of it"),
         ]
+    if api_object.role is Role.PORT:
+        bindings = f"{path}/{api_object.plural}/{{{api_object.key}}}/bindings"
+        found += [
+            Endpoint("GET", bindings, "list where it is bound"),
+            Endpoint("POST", bindings, "make it ready on another host"),
+            Endpoint("GET", f"{bindings}/{{host}}", "show one binding"),
+            Endpoint("PUT", f"{bindings}/{{host}}", "change its profile"),
+            Endpoint("PATCH", f"{bindings}/{{host}}", "change its profile"),
+            Endpoint("DELETE", f"{bindings}/{{host}}", "unbind that host"),
+            Endpoint("PUT", f"{bindings}/{{host}}/activate", "use it there from now on"),
+        ]
     return tuple(found)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gluon.etcd.keys import segment
-from gluon.model.model import ApiObject, Model
+from gluon.model.model import ApiObject, Model, Role
 from gluon.particle.json_schema import (
     Schema,
     create_schema,
@@ -14,16 +14,24 @@ from gluon.particle.json_schema import (
     object_schema,
     update_schema,
 )
-from gluon.particle.openapi_parts import HEADERS, PARAMETERS, RESPONSES, SHARED_SCHEMAS
+from gluon.particle.openapi_bindings import BINDING_SCHEMAS, binding_paths
+from gluon.particle.openapi_parts import (
+    CREATE_ERRORS,
+    DELETE_ERRORS,
+    HEADERS,
+    PARAMETERS,
+    READ_ERRORS,
+    RESPONSES,
+    SHARED_SCHEMAS,
+    UPDATE_ERRORS,
+    Operation,
+    described_answer,
+    described_request,
+    path_parameter,
+    ref,
+)
 from gluon.particle.queries import filter_name
 from gluon.particle.spelling import with_article
-
-Operation = dict[str, Any]
-
-_READ_ERRORS = ("400", "401", "403", "404", "503")
-_CREATE_ERRORS = ("400", "401", "403", "404", "409", "413", "422", "503")
-_UPDATE_ERRORS = ("400", "401", "403", "404", "409", "412", "413", "422", "503")
-_DELETE_ERRORS = ("400", "401", "403", "404", "409", "412", "503")
 
 
 def openapi_document(model: Model, base_url: str) -> dict[str, Any]:
@@ -41,6 +49,9 @@ def openapi_document(model: Model, base_url: str) -> dict[str, Any]:
         schemas[f"{name}.Update"] = update_schema(api_object)
         own = _Place(api_object)
         paths |= own.paths()
+        if api_object.role is Role.PORT:
+            schemas |= BINDING_SCHEMAS
+            paths |= binding_paths(api_object)
         if api_object.parent is not None:
             schemas[f"{name}.CreateUnderParent"] = create_schema(api_object, under_parent=True)
             paths |= _Place(api_object, model.objects[api_object.parent]).paths()
@@ -84,7 +95,7 @@ class _Place:
             above = f"{parent.api_name}_{parent.key}"
             if self._key == above:
                 self._key = f"{api_object.api_name}_{api_object.key}"
-            self._path_parameters = [_path_parameter(above, parent)]
+            self._path_parameters = [path_parameter(above, parent)]
             self._prefix = f"/{parent.plural}/{{{above}}}"
             self._create = f"{api_object.name}.CreateUnderParent"
             self._operation = f"{parent.api_name}.{api_object.api_name}"
@@ -93,7 +104,7 @@ class _Place:
         """Collection, item and status."""
         collection = f"{self._prefix}/{self._plural}"
         item = f"{collection}/{{{self._key}}}"
-        item_parameters = [*self._path_parameters, _path_parameter(self._key, self._object)]
+        item_parameters = [*self._path_parameters, path_parameter(self._key, self._object)]
         above = {"parameters": self._path_parameters} if self._path_parameters else {}
         return {
             collection: {**above, "get": self._list(), "post": self._post()},
@@ -121,54 +132,54 @@ class _Place:
             for attribute in self._object.attributes.values()
         ]
         paging = [
-            _ref("parameters", name)
+            ref("parameters", name)
             for name in ("limit", "marker", "sort_key", "sort_dir", "fields", "watch", "start_revision")
         ]
         page = {
             "type": "object",
             "properties": {
-                self._plural: {"type": "array", "items": _ref("schemas", self._object.name)},
-                f"{self._plural}_links": {"type": "array", "items": _ref("schemas", "gluon.Link")},
+                self._plural: {"type": "array", "items": ref("schemas", self._object.name)},
+                f"{self._plural}_links": {"type": "array", "items": ref("schemas", "gluon.Link")},
             },
             "required": [self._plural],
         }
-        answer = _answer("A page of the collection; `next` leads to the following one.", page)
-        answer["content"]["text/event-stream"] = {"schema": _ref("schemas", "gluon.EventStream")}
+        answer = described_answer("A page of the collection; `next` leads to the following one.", page)
+        answer["content"]["text/event-stream"] = {"schema": ref("schemas", "gluon.EventStream")}
         return self._operation_of(
             "list",
             f"List {self._plural}, or watch them",
             {"200": answer},
-            _READ_ERRORS,
-            parameters=[*paging, *filters, _ref("parameters", "Last-Event-ID")],
+            READ_ERRORS,
+            parameters=[*paging, *filters, ref("parameters", "Last-Event-ID")],
         )
 
     def _post(self) -> Operation:
-        one, many = _ref("schemas", self._create), self._bulk(self._create)
-        created = {"anyOf": [_ref("schemas", self._object.name), self._bulk(self._object.name)]}
-        answer = _answer("Created: the object, or all of them.", created, "Location", "ETag")
+        one, many = ref("schemas", self._create), self._bulk(self._create)
+        created = {"anyOf": [ref("schemas", self._object.name), self._bulk(self._object.name)]}
+        answer = described_answer("Created: the object, or all of them.", created, "Location", "ETag")
         return self._operation_of(
             "create",
             f"Create {self._a_noun}, or several: all or nothing",
             {"201": answer},
-            _CREATE_ERRORS,
-            parameters=[_ref("parameters", "dry_run")],
-            requestBody=_request({"anyOf": [one, many]}),
+            CREATE_ERRORS,
+            parameters=[ref("parameters", "dry_run")],
+            requestBody=described_request({"anyOf": [one, many]}),
         )
 
     def _get(self) -> Operation:
         answers = {
-            "200": _answer("The object.", _ref("schemas", self._object.name), "ETag"),
+            "200": described_answer("The object.", ref("schemas", self._object.name), "ETag"),
             "304": {
                 "description": "The caller has this revision.",
-                "headers": {"ETag": _ref("headers", "ETag")},
+                "headers": {"ETag": ref("headers", "ETag")},
             },
         }
-        parameters = [_ref("parameters", name) for name in ("fields", "If-Match", "If-None-Match")]
+        parameters = [ref("parameters", name) for name in ("fields", "If-Match", "If-None-Match")]
         return self._operation_of(
             "show",
             f"Show one {self._object.api_name}",
             answers,
-            (*_READ_ERRORS, "412"),
+            (*READ_ERRORS, "412"),
             parameters=parameters,
         )
 
@@ -176,10 +187,10 @@ class _Place:
         return self._operation_of(
             action,
             f"Change what is given of {self._a_noun} and nothing else; PUT and PATCH are the same",
-            {"200": _answer("The object as it is now.", _ref("schemas", self._object.name), "ETag")},
-            _UPDATE_ERRORS,
-            parameters=[_ref("parameters", name) for name in ("dry_run", "If-Match")],
-            requestBody=_request(_ref("schemas", f"{self._object.name}.Update")),
+            {"200": described_answer("The object as it is now.", ref("schemas", self._object.name), "ETag")},
+            UPDATE_ERRORS,
+            parameters=[ref("parameters", name) for name in ("dry_run", "If-Match")],
+            requestBody=described_request(ref("schemas", f"{self._object.name}.Update")),
         )
 
     def _delete(self) -> Operation:
@@ -187,22 +198,22 @@ class _Place:
             "delete",
             f"Delete {self._a_noun}",
             {"204": {"description": "Deleted."}},
-            _DELETE_ERRORS,
-            parameters=[_ref("parameters", name) for name in ("cascade", "dry_run", "If-Match")],
+            DELETE_ERRORS,
+            parameters=[ref("parameters", name) for name in ("cascade", "dry_run", "If-Match")],
         )
 
     def _status(self) -> Operation:
         return self._operation_of(
             "status",
             f"What each controller made of {self._a_noun}",
-            {"200": _answer("One entry for each controller.", _ref("schemas", "gluon.Status"))},
-            _READ_ERRORS,
+            {"200": described_answer("One entry for each controller.", ref("schemas", "gluon.Status"))},
+            READ_ERRORS,
         )
 
     def _bulk(self, schema: str) -> Schema:
         return {
             "type": "object",
-            "properties": {self._plural: {"type": "array", "items": _ref("schemas", schema)}},
+            "properties": {self._plural: {"type": "array", "items": ref("schemas", schema)}},
             "required": [self._plural],
             "additionalProperties": False,
         }
@@ -210,7 +221,7 @@ class _Place:
     def _operation_of(
         self, action: str, summary: str, answers: dict[str, Any], errors: Iterable[str], **further: Any
     ) -> Operation:
-        responses = {**answers, **{status: _ref("responses", status) for status in errors}}
+        responses = {**answers, **{status: ref("responses", status) for status in errors}}
         return {
             "operationId": f"{self._operation}-{action}",
             "summary": summary,
@@ -218,29 +229,3 @@ class _Place:
             **further,
             "responses": dict(sorted(responses.items())),
         }
-
-
-def _ref(kind: str, name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def _answer(description: str, schema: Schema, *headers: str) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": description}
-    if headers:
-        answer["headers"] = {name: _ref("headers", name) for name in headers}
-    answer["content"] = {"application/json": {"schema": schema}}
-    return answer
-
-
-def _request(schema: Schema) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _path_parameter(name: str, api_object: ApiObject) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": f"{api_object.key} of the {api_object.api_name}, percent-encoded.",
-        "schema": filter_schema(api_object.key_attribute),
-    }

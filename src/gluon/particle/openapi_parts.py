@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from gluon.model.model import ApiObject
+from gluon.particle.json_schema import Schema, filter_schema
+
+Operation = dict[str, Any]
+
+READ_ERRORS = ("400", "401", "403", "404", "503")
+CREATE_ERRORS = ("400", "401", "403", "404", "409", "413", "422", "503")
+UPDATE_ERRORS = ("400", "401", "403", "404", "409", "412", "413", "422", "503")
+DELETE_ERRORS = ("400", "401", "403", "404", "409", "412", "503")
 SHARED_SCHEMAS: Mapping[str, Any] = MappingProxyType(
     {
         "gluon.Link": {
@@ -192,3 +201,33 @@ RESPONSES: Mapping[str, Any] = MappingProxyType(
         ),
     }
 )
+
+
+def ref(kind: str, name: str) -> dict[str, str]:
+    """A reference to a component of the document."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def described_answer(description: str, schema: Schema, *headers: str) -> dict[str, Any]:
+    """An answer with a JSON document, and these headers."""
+    answer: dict[str, Any] = {"description": description}
+    if headers:
+        answer["headers"] = {name: ref("headers", name) for name in headers}
+    answer["content"] = {"application/json": {"schema": schema}}
+    return answer
+
+
+def described_request(schema: Schema) -> dict[str, Any]:
+    """A request with a JSON document, which must be there."""
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def path_parameter(name: str, api_object: ApiObject) -> dict[str, Any]:
+    """The identifying key of an object, in a path."""
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": f"{api_object.key} of the {api_object.api_name}, percent-encoded.",
+        "schema": filter_schema(api_object.key_attribute),
+    }
