@@ -1,4 +1,4 @@
-"""Until packets flow: from the PUT of a bind to the first echo reply, and a thousand ports in OVN's database."""
+"""Until packets flow: from the PUT of a bind to the first echo reply; and a thousand ports at once."""
 
 from __future__ import annotations
 

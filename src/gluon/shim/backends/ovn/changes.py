@@ -55,6 +55,9 @@ class ApplyRows(BaseCommand):  # type: ignore[misc]
     def __str__(self) -> str:
         return f"{type(self).__name__}({len(self._wanted)} rows)"
 
+    # ovsdbapp puts it in the text of its exceptions.
+    __repr__ = __str__
+
 
 class _Work:
     """One run of the command."""
@@ -97,7 +100,8 @@ class _Work:
 
     def _insert(self, row: Row) -> Any:
         parent = self._need(row.parent) if row.parent is not None else None
-        columns = {name: self._written(value) for name, value in row.columns.items()}
+        # Empty ones are so by themselves; to say it costs python-ovs as much as any value.
+        columns = {name: self._written(value) for name, value in row.columns.items() if value or value == 0}
         made = self._txn.insert(self._idl.tables[row.id.table])
         for name, value in columns.items():
             setattr(made, name, value)

@@ -177,6 +177,9 @@ class _Replica(connection.OvsdbIdl):  # type: ignore[misc]
         """Whether there is a connection, and everything was read."""
         return bool(self._session.is_connected()) and self.state == idl.Idl.IDL_S_MONITORING
 
+    def cooperative_yield(self) -> None:
+        """Called by python-ovs for each row; ovsdbapp gives way there, which real threads need not."""
+
     def restart_fsm(self) -> None:
         """Called by python-ovs at each new connection."""
         self._reading_anew = True

@@ -31,6 +31,8 @@ class _Users:
 
     gateways: Counter[Address] = field(default_factory=Counter)
     mtus: Counter[int] = field(default_factory=Counter)
+    asked: tuple[frozenset[Address], frozenset[int]] | None = None
+    """What its rows were computed from."""
 
 
 class Plan:
@@ -179,7 +181,11 @@ class Plan:
             of_service = self._subnets_of.setdefault(subnet.service, set())
             if users.mtus:
                 of_service.add(subnet)
-                rows = self._mapping.subnet(subnet, users.gateways, users.mtus)
+                asked = (frozenset(users.gateways), frozenset(users.mtus))
+                if users.asked == asked:
+                    continue
+                users.asked = asked
+                rows = self._mapping.subnet(subnet, *asked)
             else:
                 of_service.discard(subnet)
                 del self._subnets[subnet]
