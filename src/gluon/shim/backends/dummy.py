@@ -30,6 +30,10 @@ class DummyBackend(Backend):
         """Log it."""
         self._tell("unbind_port", port, f"from {port.host_id}")
 
+    async def activate_port(self, port: View) -> None:
+        """Log it."""
+        self._tell("activate_port", port, f"on {port.host_id}")
+
     async def modify_port(self, port: View) -> None:
         """Log it."""
         self._tell("modify_port", port, _attributes(port, "mac_address", "host_id"))
