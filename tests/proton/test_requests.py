@@ -202,7 +202,9 @@ async def test_a_request_id_that_came_along_is_kept(api: Api, header: str) -> No
         assert status == 200 or answer.json()["request_id"] == mine
 
 
-@pytest.mark.parametrize("brought", ["", "req-", "mine", "req-65179b2a-0808-4db7-954d-8f3c412cf1c1x", "req-" + "A" * 36])
+@pytest.mark.parametrize(
+    "brought", ["", "req-", "mine", "req-65179b2a-0808-4db7-954d-8f3c412cf1c1x", "req-" + "A" * 36]
+)
 async def test_what_has_not_the_form_of_a_request_id_is_replaced(api: Api, brought: str) -> None:
     answer = await api.request("GET", "vpns", 200, headers={"X-Openstack-Request-Id": brought})
     assert re.fullmatch(r"req-[0-9a-f-]{36}", answer.headers["x-openstack-request-id"])
