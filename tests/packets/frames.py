@@ -15,6 +15,7 @@ _BOOTP = 236
 _PAYLOAD = b"gluon-ping"
 ECHO_REQUEST, ECHO_REQUEST_V6 = 8, 128
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
+SOLICIT6, ADVERTISE6, REQUEST6, REPLY6 = 1, 2, 3, 7
 
 
 def checksum(data: bytes) -> int:
@@ -121,6 +122,30 @@ def lease_of(frame: bytes, transaction: bytes) -> Lease | None:
         return None
     options = dict(_options(bootp[_BOOTP + 4 :]))
     return Lease(options[53][0], socket.inet_ntoa(bootp[16:20]), options)
+
+
+def dhcp6_request(mac: str, transaction: bytes, kind: int, server: bytes) -> bytes:
+    """A DHCPv6 message of a client that wants one address; `server`: whose offer it takes (RFC 8415)."""
+    identity = struct.pack("!HH", 3, 1) + bytes.fromhex(mac.replace(":", ""))
+    options = [(1, identity), (3, struct.pack("!III", 1, 0, 0)), (8, bytes(2))]
+    if server:
+        options.append((2, server))
+    return bytes((kind,)) + transaction + b"".join(struct.pack("!HH", n, len(v)) + v for n, v in options)
+
+
+def address6_of(answer: bytes) -> tuple[str, bytes]:
+    """The address that a DHCPv6 server offers, and who that is."""
+    options = _options6(answer[4:])
+    # In an association (option 3) after 12 bytes of times: the address (option 5).
+    return socket.inet_ntop(socket.AF_INET6, _options6(options[3][12:])[5][:16]), options[2]
+
+
+def _options6(data: bytes) -> dict[int, bytes]:
+    found = {}
+    while data:
+        number, length = struct.unpack("!HH", data[:4])
+        found[number], data = data[4 : 4 + length], data[4 + length :]
+    return found
 
 
 def _options(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -16,13 +16,19 @@ from itertools import pairwise
 
 from packets.frames import (
     ACK,
+    ADVERTISE6,
     DISCOVER,
     ECHO_REQUEST,
     ECHO_REQUEST_V6,
     OFFER,
+    REPLY6,
     REQUEST,
+    REQUEST6,
+    SOLICIT6,
     Icmp,
     Lease,
+    address6_of,
+    dhcp6_request,
     dhcp_request,
     echo_request,
     icmp6_of,
@@ -85,14 +91,39 @@ class Guest:
         ip("route", "replace", "default", "via", lease.router, "dev", device)
         return lease
 
+    def ask_for_address6(self, *, device: str = "eth0", patience: float = 15.0) -> str:
+        """The address that DHCPv6 gives it (RFC 8415); it is used from then on."""
+        scope = self.namespace.inside(lambda: socket.if_nametoindex(device))
+        transaction = random.randbytes(3)
+        address = ""
+        with self.namespace.inside(_dhcp6_socket) as asking:
+            asking.settimeout(0.2)
+            server = b""
+            for kind, wanted in ((SOLICIT6, ADVERTISE6), (REQUEST6, REPLY6)):
+                deadline = time.monotonic() + patience
+                while True:
+                    assert time.monotonic() < deadline, f"no DHCPv6 server answers {self.name}"
+                    try:
+                        asking.sendto(
+                            dhcp6_request(self.mac, transaction, kind, server), ("ff02::1:2", 547, 0, scope)
+                        )
+                        answer = asking.recv(2048)
+                    except OSError:
+                        # No answer yet, or no link-local address to ask from.
+                        continue
+                    if answer[0] == wanted and answer[1:4] == transaction:
+                        break
+                address, server = address6_of(answer)
+        self.namespace.ip("addr", "replace", f"{address}/64", "dev", device, "nodad")
+        return address
+
     def announce(self, device: str) -> None:
         """Say that it runs behind this interface now, as QEMU does after a migration (RARP, RFC 903)."""
         with _raw_socket(self.namespace, device) as raw:
             raw.send(rarp_request(self.mac))
 
-    def use_address6(self, address: str, *, device: str = "eth0", patience: float = 15.0) -> None:
-        """Use an IPv6 address, and the router that announces itself (RFC 4861)."""
-        self.namespace.ip("addr", "add", f"{address}/64", "dev", device, "nodad")
+    def await_router6(self, *, patience: float = 15.0) -> None:
+        """Return when a router has announced itself (RFC 4861)."""
         deadline = time.monotonic() + patience
         while "default" not in self.namespace.ip("-6", "route", "show"):
             assert time.monotonic() < deadline, f"no router announces itself to {self.name}"
@@ -276,6 +307,12 @@ def _icmp6_socket() -> socket.socket:
     # The kernel computes the checksum of these.
     made = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
     made.setblocking(False)
+    return made
+
+
+def _dhcp6_socket() -> socket.socket:
+    made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    made.bind(("::", 546))
     return made
 
 

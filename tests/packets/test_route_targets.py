@@ -84,7 +84,8 @@ def test_one_way_imports_carry_packets_one_way(lab: Lab) -> None:
     given = lab.prepare(giver, "2001:db8:21::10", "host-1")
     taking = lab.prepare(taker, "2001:db8:22::10", "host-2")
     for machine in (given, taking):
-        machine.guest.use_address6(machine.address)
+        assert machine.guest.ask_for_address6() == machine.address
+        machine.guest.await_router6()
 
     with given.guest.capture() as capture:
         assert taking.guest.ping(given.address, 2.0) is None

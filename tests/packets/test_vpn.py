@@ -63,7 +63,8 @@ def test_ipv6_addresses_that_the_api_was_told(lab: Lab) -> None:
     one = lab.prepare(vpn, "2001:db8:1::10", "host-1")
     other = lab.prepare(vpn, "2001:db8:2::10", "host-2")
     for machine in (one, other):
-        machine.guest.use_address6(machine.address)
+        assert machine.guest.ask_for_address6() == machine.address
+        machine.guest.await_router6()
 
     assert one.guest.ping(other.address) is not None
 
