@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -66,9 +67,7 @@ def test_two_that_make_the_same_at_once_end_with_one_of_each(databases: OvnDatab
         # What a race between two leaves: names of switches may be there twice.
         settings = [f'external_ids:"gluon:{tag}"="{text}"' for tag, text in _tags(switch).items()]
         databases.nbctl("ls-add", "twin", "--", "set", "Logical_Switch", "twin", *settings)
-        deadline = time.monotonic() + 10
-        while not northbound.differing(rows) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        _until(lambda: bool(northbound.differing(rows)))
 
         assert northbound.differing(rows) == {switch}
         for _ in range(3):
@@ -118,15 +117,12 @@ async def test_a_bad_one_fails_alone(databases: OvnDatabases) -> None:
 def test_a_database_that_comes_back_is_found(databases: OvnDatabases) -> None:
     with _connected(databases.connection) as northbound:
         databases.kill()
-        deadline = time.monotonic() + 10
-        while northbound.is_connected and time.monotonic() < deadline:
-            time.sleep(0.01)
+        _until(lambda: not northbound.is_connected)
         with pytest.raises(NorthboundAway):
             northbound.commit(_plan(1).all_rows())
 
         databases.start()
-        while not northbound.is_connected and time.monotonic() < deadline:
-            time.sleep(0.01)
+        _until(lambda: northbound.is_connected)
         assert northbound.commit(_plan(1).all_rows())
 
 
@@ -152,3 +148,50 @@ def test_a_database_that_is_not_there_is_said(tmp_path: Path) -> None:
         with _connected(f"unix:{tmp_path}/nothing.sock"):
             pass
     assert str(away.value)
+
+
+def test_a_database_that_hangs_holds_nobody_up_for_long(databases: OvnDatabases) -> None:
+    rows = _plan(1).all_rows()
+    with _connected(databases.connection, timeout=0.5) as northbound:
+        databases.send(signal.SIGSTOP)
+        began = time.monotonic()
+        for _ in range(2):
+            with pytest.raises(NorthboundAway):
+                northbound.commit(rows)
+        assert time.monotonic() - began < 5
+        databases.send(signal.SIGCONT)
+
+        _until(lambda: not northbound.differing(rows))
+        assert not northbound.commit(rows)
+
+
+def test_ports_of_other_shims_hosts_are_left_to_them(databases: OvnDatabases) -> None:
+    theirs, ours = _plan(2), Plan(Mapping("net-l3vpn", SETTINGS))
+    ours.put_service(vpn("v"))
+    for number in range(2):
+        wish = theirs.port(f"p{number}")
+        assert wish is not None
+        ours.put_port(replace(wish, ours=False))
+    interface = RowId(Kind.INTERFACE, "p0")
+
+    with _connected(databases.connection) as northbound:
+        northbound.commit(ours.all_rows())
+        # What all share is there, their ports aren't, and nobody misses them.
+        assert interface not in northbound.ids()
+        assert RowId(Kind.GATEWAY, "v/10.0.0.0/16") in northbound.ids()
+        assert northbound.differing(ours.all_rows()) == set()
+        with _connected(databases.connection, "other") as other:
+            other.commit(theirs.all_rows())
+        _until(lambda: interface in northbound.ids())
+        assert northbound.differing(ours.all_rows()) == set()
+        # But for all that is gone, whoever made it.
+        ours.drop_port("p0")
+        northbound.commit(ours.wanted([interface]))
+        assert interface not in northbound.ids()
+
+
+def _until(found: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
