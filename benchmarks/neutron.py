@@ -30,8 +30,10 @@ from .stack import TENANT, port_body, running_stack
 ROOT = Path(__file__).resolve().parent.parent
 LAB = Path(__file__).with_name("neutron_lab")
 GLUON_PORTS = "/proton/net-l3vpn/v1.0/ports"
-GLUON_COUNT, NEUTRON_COUNT = 2000, 60
-LISTED = 1000
+GLUON_COUNT = int(os.environ.get("BENCH_GLUON_PORTS", "2000"))
+NEUTRON_COUNT = int(os.environ.get("BENCH_NEUTRON_PORTS", "60"))
+LISTED = int(os.environ.get("BENCH_NEUTRON_LISTED", "1000"))
+"""How many ports are created one by one, and how many are in a list; the environment may ask for fewer."""
 BINDS = 16
 """Binds in flight at once."""
 
