@@ -23,7 +23,7 @@ class Namespace:
 
     def __init__(self, token: str, part: str) -> None:
         # Named so that the next test run finds and removes those of one that was killed.
-        self.name = f"gluon-{os.getpid()}-{token}-{part}"
+        self.name = f"gluon-{os.getpid()}-{token}-{part.replace('-', '_')}"
         ip("netns", "add", self.name)
         self.ip("link", "set", "lo", "up")
 
