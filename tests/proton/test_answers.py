@@ -213,15 +213,15 @@ async def test_malformed_answers_are_spoken_of_once_and_disturb_nobody(
     assert [sum(key in r.message for r in caplog.records) for key in bad] == [1] * len(bad)
 
 
-async def test_answers_of_inactive_bindings_are_none_of_the_port(here: Site) -> None:
+async def test_an_answer_is_for_the_bind_that_it_names_whichever_key_it_came_by(here: Site) -> None:
     await here.bind("p", "q")
     async with watching(here) as watcher:
-        key = here.keys.answer(SERVICE, "Port", "p", "host-2")
-        await here.etcd.put(key, json.dumps({"bind_id": "bind-p", "vif_type": "ovs"}).encode())
-        await here.answer("q")
-        await here.becomes("q", vif_type="ovs")
+        for port, bind in (("p", "bind-p"), ("q", "bind-other")):
+            key = here.keys.answer(SERVICE, "Port", port, "host-2")
+            await here.etcd.put(key, json.dumps({"bind_id": bind, "vif_type": "ovs"}).encode())
+        await here.becomes("p", vif_type="ovs")
         assert watcher.counters.malformed == 0
-    assert (await here.port("p"))["vif_type"] is None
+        assert (await here.port("q"))["vif_type"] is None
 
 
 async def test_an_answer_that_can_not_be_stored_holds_up_no_other_and_is_tried_again(here: Site) -> None:

@@ -81,6 +81,7 @@ def _resync(site: Site) -> Resync:
         site.keys,
         site.public_url,
         own_url_counts=site.settings.public_url is not None,
+        controllers=site.settings.controllers,
     )
 
 

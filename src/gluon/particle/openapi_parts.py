@@ -79,6 +79,11 @@ SHARED_SCHEMAS: Mapping[str, Any] = MappingProxyType(
                             "reason": {"type": ["string", "null"]},
                             "revision_number": {"type": ["integer", "null"]},
                             "time": {"type": ["string", "null"], "format": "date-time"},
+                            "backend": {"type": ["string", "null"]},
+                            "required": {
+                                "type": "boolean",
+                                "description": "Whether a port is ACTIVE only when it has applied it.",
+                            },
                         },
                         "required": ["controller", "state"],
                     },

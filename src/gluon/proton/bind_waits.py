@@ -84,7 +84,12 @@ class BindWaits:
         return self._futures[bind_id].done()
 
     def settle(self, bind_id: str, row: Row | None) -> None:
-        """Tell whoever waits for a bind what became of it."""
+        """Tell whoever waits for a bind what became of it.
+
+        One that is answered, and waits for a controller that must take part, goes on being waited for.
+        """
+        if row is not None and row.get("bind_state") == BindState.ANSWERED and row.get("status") == "DOWN":
+            return
         future = self._futures.get(bind_id)
         if future is not None and not future.done():
             future.set_result(row)

@@ -45,14 +45,19 @@ def object_document(hosted: Described, row: Mapping[str, Any]) -> dict[str, Any]
     return document
 
 
-def model_value(service: str, version: str, digest: str, document: Mapping[str, Any]) -> bytes:
-    """What etcd has of a served model, `document` being the model in the terms of the language."""
+def model_value(
+    service: str, version: str, digest: str, document: Mapping[str, Any], controllers: Sequence[str] = ()
+) -> bytes:
+    """What etcd has of a served model, `document` being the model in the terms of the language.
+
+    `controllers` are those that must have applied a port before it is ACTIVE.
+    """
     value = {
         "service": service,
         "version": version,
         "digest": digest,
         "model": document,
-        "controllers": [],
+        "controllers": list(controllers),
     }
     return _encode(value)
 

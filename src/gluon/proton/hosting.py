@@ -19,6 +19,7 @@ from gluon.model.compiler import model_from_document
 from gluon.model.model import Model
 from gluon.particle.spelling import did_you_mean
 from gluon.particle.validators import ObjectValidator
+from gluon.proton.controllers import NO_CONTROLLERS, ControllersByService
 from gluon.proton.documents import model_value
 from gluon.proton.managers import Managers
 from gluon.proton.policy import Authorizer
@@ -48,8 +49,16 @@ class Hosted:
 class Hosting:
     """Hosts the services of a catalog and of the database."""
 
-    def __init__(self, conf: cfg.ConfigOpts, database: Database, outbox: Outbox, keys: Keys) -> None:
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        database: Database,
+        outbox: Outbox,
+        keys: Keys,
+        controllers: ControllersByService = NO_CONTROLLERS,
+    ) -> None:
         self._conf = conf
+        self._controllers = controllers
         self._database = database
         self._outbox = outbox
         self._keys = keys
@@ -61,8 +70,8 @@ class Hosting:
         """Serve the `wanted` services (empty: all that there are).
 
         A service that can't be served is left out with its problems; the others are not touched by it.
-        Raises HostingError for a wanted service that nobody has heard of, and for a models folder that is not
-        there.
+        Raises HostingError for a wanted service that nobody has heard of, for a models folder that is not
+        there, and for controllers of what is no service with ports.
         """
         for problem in catalog.problems.get("", ()):
             raise HostingError(f"[api] models_dir: {problem}")
@@ -74,6 +83,11 @@ class Hosting:
                 raise HostingError(
                     f"[api] service_list names {name!r}, which is no service{did_you_mean(name, known)}; "
                     f"there are {', '.join(sorted(known))}"
+                )
+        for name in self._controllers.services:
+            if name not in known:
+                raise HostingError(
+                    f"[controllers] names {name!r}, which is no service{did_you_mean(name, known)}"
                 )
         hosted = Hosted(Registry())
         protons: dict[str, dict[str, Proton]] = {}
@@ -93,6 +107,9 @@ class Hosting:
                 hosted.problems[service] = problems
                 for text in problems:
                     _log.error("service %s: %s", service, text)
+        for service, versions in protons.items():
+            if service in self._controllers.services and not any(p.model.port for p in versions.values()):
+                raise HostingError(f"[controllers] names {service!r}, which has no ports to be applied")
         return Hosted(Registry(protons), hosted.problems)
 
     async def _stored_models(self) -> tuple[dict[str, Model], dict[str, str]]:
@@ -146,7 +163,8 @@ class Hosting:
 
     async def _publish(self, tx: Transaction, model: Model) -> None:
         """Tell the shims of a model, in the transaction that makes its tables."""
-        value = model_value(model.service, model.version, model.digest, model.document)
+        controllers = self._controllers.required(model.service)
+        value = model_value(model.service, model.version, model.digest, model.document, controllers)
         await self._outbox.add(tx, [(self._keys.model(model.service, model.version), value)])
 
 

@@ -16,6 +16,7 @@ import msgspec
 from gluon.etcd.keys import Keys
 from gluon.model.model import ApiObject, Model, Role
 from gluon.particle.texts import text_of_key, value_from_text
+from gluon.proton.controllers import ControllersByService
 from gluon.proton.documents import EtcdDocuments, model_value
 from gluon.store.applied import AppliedModels
 from gluon.store.bindings import InactiveBinding
@@ -267,8 +268,15 @@ class AnswerKeys:
 class ModelKeys:
     """`/gluon/models/<service>/<version>`, of some services."""
 
-    def __init__(self, keys: Keys, services: Sequence[str], applied: AppliedModels) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        services: Sequence[str],
+        applied: AppliedModels,
+        controllers: ControllersByService,
+    ) -> None:
         self.prefix = keys.models()
+        self._controllers = controllers
         self._keys = keys
         self._services = frozenset(services)
         self._applied = applied
@@ -292,7 +300,9 @@ class ModelKeys:
 
     async def _all(self, tx: Transaction) -> Wanted:
         return {
-            self._keys.model(a.service, a.version): model_value(a.service, a.version, a.digest, a.document)
+            self._keys.model(a.service, a.version): model_value(
+                *(a.service, a.version, a.digest, a.document), self._controllers.required(a.service)
+            )
             for a in await self._applied.all(tx)
             if a.service in self._services
         }

@@ -10,6 +10,7 @@ from oslo_config import cfg
 
 from gluon.etcd.options import ETCD_GROUP, ETCD_OPTIONS, EtcdSettings, load_settings
 from gluon.log.options import ACCESS_OPTION, LOG_GROUP, LOG_OPTIONS, LogSettings, log_settings
+from gluon.proton.controllers import ControllersByService, read_controllers
 from gluon.store.database import DatabaseOptions
 from gluon.telemetry.options import TRACING_GROUP, TRACING_OPTIONS, TracingSettings, tracing_settings
 
@@ -158,11 +159,26 @@ METRICS_OPTIONS = [
     ),
 ]
 
+CONTROLLERS_GROUP = cfg.OptGroup(
+    "controllers", title="Which controllers must have applied a port before it is ACTIVE"
+)
+CONTROLLERS_OPTIONS = [
+    cfg.ListOpt(
+        "<service>",
+        sample_default=["ovn", "bgp?"],
+        help="One line for each service whose ports need more than the controller that binds them, as in "
+        "net-l3vpn = ovn, bgp?. Each name is a backend's, as in the shims' handlers, or one shim's. A port "
+        "is ACTIVE when its bind is answered and all of them have applied it, but for those with a ?, which "
+        "may take part. The same on all servers.",
+    )
+]
+
 
 def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
     """The options by group, for the sample generator (entry point `oslo.config.opts`)."""
     return [
         (API_GROUP, API_OPTIONS),
+        (CONTROLLERS_GROUP, CONTROLLERS_OPTIONS),
         (DATABASE_GROUP, DATABASE_OPTIONS),
         (LOG_GROUP, [*LOG_OPTIONS, ACCESS_OPTION]),
         (AUDIT_GROUP, AUDIT_OPTIONS),
@@ -203,6 +219,7 @@ class Settings:
     audit: AuditSettings = field(default_factory=AuditSettings)
     metrics_public: bool = False
     tracing: TracingSettings = field(default_factory=TracingSettings)
+    controllers: ControllersByService = field(default_factory=ControllersByService)
 
 
 def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
@@ -241,5 +258,22 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
         audit=AuditSettings(conf.audit.enabled, Path(conf.audit.file) if conf.audit.file else None),
         metrics_public=conf.metrics.public,
         tracing=tracing_settings(conf),
+        controllers=read_controllers(_lines(conf, CONTROLLERS_GROUP.name)),
     )
     return conf, settings
+
+
+def _lines(conf: cfg.ConfigOpts, section: str) -> dict[str, list[str]]:
+    """A section whose names are not known beforehand; of several files the last one's line counts."""
+    files = [Path(file) for file in conf.config_file or ()]
+    for folder in conf.config_dir or ():
+        files += sorted(Path(folder).glob("*.conf"))
+    found: dict[str, list[str]] = {}
+    for file in files:
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(str(file), sections).parse()
+        for name, values in sections.get(section, {}).items():
+            if len(values) > 1:
+                raise ValueError(f"{file}: [{section}] has {name} twice")
+            found[name] = values
+    return found

@@ -20,6 +20,7 @@ from gluon.particle.validators import InvalidBody
 from gluon.proton.binding import binding_changes
 from gluon.proton.bodies import wrong_fields
 from gluon.proton.change import BINDINGS, Change
+from gluon.proton.controllers import NO_CONTROLLERS, ControllersByService
 from gluon.proton.errors import Conflict, NotFound, Unprocessable, Wrong
 from gluon.proton.identity import Identity
 from gluon.proton.operations import Operations, Target, refusals
@@ -103,7 +104,10 @@ class BoundPort:
 class PortBindings:
     """Reads and changes the bindings of ports. It waits for no controller: see `gluon.proton.binder`."""
 
-    def __init__(self, database: Database, operations: Operations) -> None:
+    def __init__(
+        self, database: Database, operations: Operations, controllers: ControllersByService = NO_CONTROLLERS
+    ) -> None:
+        self._controllers = controllers
         self._database = database
         self._operations = operations
 
@@ -228,7 +232,8 @@ class PortBindings:
                 "profile": chosen.profile,
                 "vif_type": chosen.vif_type,
                 "vif_details": chosen.vif_details,
-                "status": "ACTIVE",
+                # The controllers that must take part have yet to hear of it.
+                "status": "DOWN" if self._controllers.required(hosted.model.service) else "ACTIVE",
                 "bind_id": chosen.bind_id,
                 "bind_state": chosen.state,
             }

@@ -52,9 +52,10 @@ import msgspec
 from gluon.etcd.client import Compacted, Etcd, Op
 from gluon.etcd.keys import Keys
 from gluon.etcd.records import KeyValue
+from gluon.proton.controllers import NO_CONTROLLERS, ControllersByService
 from gluon.proton.documents import EtcdDocuments
 from gluon.proton.key_ranges import LEFT_ALONE, KeyRange, Wanted
-from gluon.proton.resync_scope import EVERYTHING, Part, Scope, StoredServices
+from gluon.proton.resync_scope import EVERYTHING, Part, Scope, StoredServices, model_keys
 from gluon.store.database import Database, Transaction
 from gluon.store.outbox import Outbox
 
@@ -118,6 +119,7 @@ class Resync:
         public_url: str,
         *,
         own_url_counts: bool = True,
+        controllers: ControllersByService = NO_CONTROLLERS,
     ) -> None:
         """`public_url` goes into `/gluon/port/<id>`; unless `own_url_counts`, other URLs there are right too.
 
@@ -129,6 +131,7 @@ class Resync:
         self._keys = keys
         self._documents = EtcdDocuments(keys, public_url)
         self._own_url_counts = own_url_counts
+        self._controllers = controllers
 
     async def check(self, scope: Scope = EVERYTHING, progress: Progress | None = None) -> Counts:
         """What differs now. Raises UnknownScope, EtcdError, DatabaseError."""
@@ -138,10 +141,22 @@ class Resync:
         """Have the relay put right what differs; it is in the outbox then. Raises as `check` does."""
         return await self._run(scope, progress, repair=True)
 
+    async def repair_models(self) -> Counts:
+        """Have the relay put right what etcd has of the models that there are: `[controllers]` may say
+        something else now. Raises EtcdError, DatabaseError.
+        """
+        services = await StoredServices.read(self._database)
+        keys = model_keys(self._keys, services.names, self._database, self._controllers)
+        names, _ = await self._database.read(_next_keys(keys, None))
+        pass_ = _Pass(self._database, self._outbox, self._etcd, None, repair=True)
+        return await pass_.run([Part(keys, tuple(names))])
+
     async def _run(self, scope: Scope, progress: Progress | None, *, repair: bool) -> Counts:
         services = await StoredServices.read(self._database)
         parts = services.parts(
-            scope, self._keys, self._documents, self._database, own_url_counts=self._own_url_counts
+            *(scope, self._keys, self._documents, self._database),
+            own_url_counts=self._own_url_counts,
+            controllers=self._controllers,
         )
         pass_ = _Pass(self._database, self._outbox, self._etcd, progress, repair=repair)
         return await pass_.run(parts)

@@ -61,6 +61,7 @@ class ResyncKeeper:
         self._memory = memory
         self._resync = resync
         self._is_leader = is_leader
+        self._models_are_right = False
         self._backoff = Backoff()
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -104,6 +105,10 @@ class ResyncKeeper:
                     self._backoff.reset()
                     self.counters.last_error = None
                     continue
+                if debt is None and self._is_leader() and not self._models_are_right:
+                    # Once: what etcd has of them may be from another configuration.
+                    await self._resync.repair_models()
+                    self._models_are_right = True
             except (EtcdError, DatabaseError) as error:
                 self._failed(error)
                 await self._backoff.pause()

@@ -14,6 +14,7 @@ from gluon.etcd.keys import Keys
 from gluon.model.compiler import model_from_document
 from gluon.model.model import Role
 from gluon.particle.spelling import did_you_mean
+from gluon.proton.controllers import ControllersByService
 from gluon.proton.documents import EtcdDocuments
 from gluon.proton.key_ranges import (
     AnswerKeys,
@@ -97,12 +98,13 @@ class StoredServices:
         database: Database,
         *,
         own_url_counts: bool,
+        controllers: ControllersByService,
     ) -> list[Part]:
         """The keys that the scope is about; raises UnknownScope."""
         chosen = self._chosen(scope)
         parts: list[Part] = []
         if scope.object is None and scope.id is None:
-            parts.append(Part(ModelKeys(keys, list(chosen), AppliedModels(database.dialect))))
+            parts.append(Part(model_keys(keys, list(chosen), database, controllers)))
         ports: dict[str, StoredObject] = {}
         for service, names in chosen.items():
             objects = self.objects.get(service, {})
@@ -148,6 +150,13 @@ class StoredServices:
             what = f"{where} has {'no' if scope.service else 'an'} object {scope.object!r}"
             raise UnknownScope(f"{what}{_instead(scope.object, known)}")
         return {service: names for service, names in chosen.items() if names}
+
+
+def model_keys(
+    keys: Keys, services: Sequence[str], database: Database, controllers: ControllersByService
+) -> ModelKeys:
+    """The keys of the models of some services."""
+    return ModelKeys(keys, services, AppliedModels(database.dialect), controllers)
 
 
 def _instead(wrong: str, known: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from gluon.proton.observers import Observers
 from gluon.proton.open_binds import OpenBinds
 from gluon.proton.operations import Operations
 from gluon.proton.options import Settings
+from gluon.proton.participation import Participation
 from gluon.proton.pending_bind import PendingBind
 from gluon.proton.port_bindings import PortBindings
 from gluon.proton.presence import Presence
@@ -67,7 +68,7 @@ class ProtonServer:
         self._database = open_database(settings.database_url, options=settings.database)
         self._outbox = outbox = Outbox(self._database.dialect)
         documents = EtcdDocuments(self._keys, self.public_url)
-        self._hosting = Hosting(conf, self._database, outbox, self._keys)
+        self._hosting = Hosting(conf, self._database, outbox, self._keys, settings.controllers)
         self._metrics = metrics = ServerMetrics()
         metrics.etcd.follow(self._etcd)
         self._tracer = tracer = open_tracer(settings.tracing, "proton-server")
@@ -76,7 +77,7 @@ class ProtonServer:
         audit = AuditLog(enabled=settings.audit.enabled)
         door = Door(self._database, outbox, documents, audit, watching.written)
         operations = Operations(self._database, door, audit)
-        bindings = PortBindings(self._database, operations)
+        bindings = PortBindings(self._database, operations, settings.controllers)
         self._settling = Settling(self._database, door)
         self._binder = Binder(operations, bindings, self._settling, waits, settings.bind_timeout)
         memory = EtcdMemory(self._database.dialect)
@@ -101,8 +102,15 @@ class ProtonServer:
                 self._keys,
                 self.public_url,
                 own_url_counts=settings.public_url is not None,
+                controllers=settings.controllers,
             ),
             lambda: self._relay.is_leader,
+        )
+        head_start = _HEAD_START if self._database.shared else 0.0
+        self._participation = Participation(
+            *(self._etcd, self._keys, self._database, self._settling, waits, settings.controllers),
+            self._port_objects,
+            head_start=head_start,
         )
         self._answers = AnswerWatcher(
             self._etcd,
@@ -110,7 +118,7 @@ class ProtonServer:
             waits,
             self._take_answer,
             self._waiting_binds,
-            head_start=_HEAD_START if self._database.shared else 0.0,
+            head_start=head_start,
         )
         self._presence = Presence(
             self._etcd, self._keys, self._registry().digests(), bind_timeout=settings.bind_timeout
@@ -171,6 +179,7 @@ class ProtonServer:
         self._presence.publish(self._registry().digests())
         for part in (
             self._answers,
+            self._participation,
             self._relay,
             self._resync,
             self._presence,
@@ -190,6 +199,7 @@ class ProtonServer:
             self._presence,
             self._resync,
             self._relay,
+            self._participation,
             self._answers,
         ):
             part.stop()
@@ -224,7 +234,13 @@ class ProtonServer:
         hosted = self._port_object(service)
         if hosted is None or hosted.api.name != object_name:
             return None
-        return await self._settling.take_answer(hosted, port_id, answer)
+        participation = self._participation
+        is_applied = await participation.is_applied(hosted, port_id, answer.bind_id)
+        row = await self._settling.take_answer(hosted, port_id, answer, is_applied=is_applied)
+        if row is not None and not is_applied:
+            # A controller may have written its word between that look and the commit.
+            participation.look_at(hosted, port_id)
+        return row
 
     def _port_objects(self) -> list[HostedObject]:
         found = [self._port_object(service) for service in self._registry().protons]

@@ -35,20 +35,24 @@ class Settling:
         self._database = database
         self._door = door
 
-    async def take_answer(self, hosted: HostedObject, port_id: str, answer: Answer) -> Row | None:
+    async def take_answer(
+        self, hosted: HostedObject, port_id: str, answer: Answer, *, is_applied: bool = True
+    ) -> Row | None:
         """Store a controller's answer to a bind; the answered bind, or None if there is no such bind by now.
 
         One UPDATE with that condition decides, so any number of servers may try: what comes back is the same
-        for the one that stored the answer and for those that came later. Raises MalformedAnswer.
+        for the one that stored the answer and for those that came later. Unless `is_applied` the port stays
+        DOWN: a controller that must take part has not applied it yet. Raises MalformedAnswer.
         """
+        given = {**answer.changes, **({} if is_applied else {"status": "DOWN"})}
         limit = hosted.api.attributes["vif_type"].length
         if limit is not None and len(answer.vif_type) > limit:
             raise MalformedAnswer(f"vif_type is longer than the model's {limit} characters")
 
         async def work(tx: Transaction, changes: list[Change]) -> Row | None:
-            row = await hosted.ports.take_answer(tx, port_id, answer.bind_id, answer.changes, answer.state)
+            row = await hosted.ports.take_answer(tx, port_id, answer.bind_id, given, answer.state)
             if row is not None:
-                changes.append(Change.settled(hosted, row, answer.changes))
+                changes.append(Change.settled(hosted, row, given))
                 return row
             current = await hosted.repository.get(tx, port_id, lock=True)
             if current is None or current["bind_id"] == answer.bind_id:
@@ -90,6 +94,19 @@ class Settling:
                 return current
             timed_out = replace(binding, state=BindState.TIMED_OUT, vif_type=FAILED)
             return await _store(tx, hosted, current, timed_out, changes)
+
+        return await self._door.write(Author.server(current_request_id()), work)
+
+    async def set_status(
+        self, hosted: HostedObject, port_id: str, bind_id: str, before: str, after: str
+    ) -> Row | None:
+        """Change the status of a port that still has this bind, answered; its row, or None."""
+
+        async def work(tx: Transaction, changes: list[Change]) -> Row | None:
+            row = await hosted.ports.set_status(tx, port_id, bind_id, before, after)
+            if row is not None:
+                changes.append(Change.settled(hosted, row, ("status",)))
+            return row
 
         return await self._door.write(Author.server(current_request_id()), work)
 

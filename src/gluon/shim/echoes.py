@@ -14,14 +14,26 @@ _NOT_ANSWERED = (None, "binding_failed")
 
 
 def is_echo(entry: Entry, raw: bytes) -> bool:
-    """Whether a bound or refused port differs from what was applied only by what came of the bind itself."""
+    """Whether a port differs from what was applied only by the server's own record.
+
+    For who has bound or refused it that is what came of the bind, for others its status alone.
+    """
     binding = entry.binding
-    if binding is None or binding.phase not in (Phase.BOUND, Phase.REFUSED):
+    if binding is None:
+        return entry.state is State.APPLIED and _only_status_differs(decode(entry.applied), decode(raw))
+    if binding.phase not in (Phase.BOUND, Phase.REFUSED):
         return False
     if entry.state is not State.APPLIED and entry.reason != binding.rejected:
         return False  # A change that failed half-way may have left its traces.
     before, now = decode(entry.applied), decode(raw)
     return _without(before) == _without(now) and _is_ours(binding, now)
+
+
+def _only_status_differs(before: Document, now: Document) -> bool:
+    # Of all objects only ports have a bind_id.
+    if "bind_id" not in now or _without(before) != _without(now):
+        return False
+    return all(before.get(name) == now.get(name) for name in ("vif_type", "vif_details"))
 
 
 def _without(document: Document) -> dict[str, Any]:

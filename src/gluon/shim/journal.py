@@ -125,6 +125,7 @@ class _Written(msgspec.Struct, omit_defaults=True):
     context: str | None = None
     binding: Binding | None = None
     inactive: tuple[Binding, ...] = ()
+    backend: str | None = None
 
 
 def _interned(text: str | None) -> Any:
@@ -138,7 +139,11 @@ _encoder = msgspec.json.Encoder()
 class Journal:
     """The entries of one controller for one service, as they are in etcd."""
 
-    def __init__(self, keys: Keys, service: str, controller: str, writes: Writes) -> None:
+    def __init__(
+        self, keys: Keys, service: str, controller: str, backend: str | None, writes: Writes
+    ) -> None:
+        """`backend`: its name in `handlers`, by which servers may wait for it."""
+        self._backend = backend
         self._keys = keys
         self._service = service
         self._controller = controller
@@ -199,7 +204,7 @@ class Journal:
     def operation(self, object_id: ObjectId, entry: Entry | None) -> Op:
         """What writes an entry (None: deletes it), for a transaction of others."""
         key = self._keys.status(self._service, *object_id, self._controller)
-        return Op.delete(key) if entry is None else Op.put(key, _encode(entry))
+        return Op.delete(key) if entry is None else Op.put(key, _encode(entry, self._backend))
 
     async def write(self, object_id: ObjectId, entry: Entry | None, compare: Sequence[Compare] = ()) -> None:
         """Write an entry (None: delete it). Raises EtcdError."""
@@ -207,7 +212,7 @@ class Journal:
         self.remember(object_id, entry)
 
 
-def _encode(entry: Entry) -> bytes:
+def _encode(entry: Entry, backend: str | None) -> bytes:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     written = _Written(
         entry.state,
@@ -218,5 +223,6 @@ def _encode(entry: Entry) -> bytes:
         entry.context,
         entry.binding,
         entry.inactive,
+        backend,
     )
     return _encoder.encode(written)

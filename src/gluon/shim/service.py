@@ -76,7 +76,7 @@ class ServiceShim:
         self.started = asyncio.Event()
         """Set when the backend is started and the queue is worked on."""
         self.inventory = Inventory(api_model.terms)
-        self.journal = Journal(keys, service, settings.name, writes)
+        self.journal = Journal(keys, service, settings.name, settings.backend_for(service), writes)
         self.queue: WorkQueue[ObjectId] = WorkQueue(lambda object_id: api_model.rank(object_id.object_name))
         self._parallel = settings.parallel
         self._etcd = etcd

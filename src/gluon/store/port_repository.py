@@ -53,6 +53,20 @@ class PortRepository(ObjectRepository):
         """
         return await self._settle(tx, _IS_PENDING, port_id, bind_id, changes, BindState.TIMED_OUT)
 
+    async def set_status(
+        self, tx: Transaction, port_id: str, bind_id: str, before: str, after: str
+    ) -> Row | None:
+        """Change the status of a port that still has this bind, answered, and the status `before`.
+
+        Returns the changed row, or None.
+        """
+        parameters = {"key": port_id, "bind_id": bind_id, "before": before, "after": after, "now": utc_now()}
+        return await self.get(tx, port_id) if await tx.execute(self._set_status, parameters) else None
+
+    async def answered_but_down(self, tx: Transaction) -> list[str]:
+        """The ids of all ports whose bind is answered, and that wait for something else."""
+        return [port_id for (port_id,) in await tx.fetch(self._answered_but_down)]
+
     async def unanswered(self, tx: Transaction) -> list[tuple[str, str]]:
         """Port id and bind_id of all binds that would still take an answer, timed out or not."""
         active = [(port_id, bind_id) for port_id, bind_id in await tx.fetch(self._unanswered)]
@@ -93,6 +107,34 @@ class PortRepository(ObjectRepository):
             ),
             self._dialect,
         )
+
+    @cached_property
+    def _set_status(self) -> Statement:
+        columns = self._stored.columns
+        values: dict[Any, Any] = {
+            columns["status"]: sa.bindparam("after"),
+            columns[UPDATED_AT]: sa.bindparam("now"),
+            columns[REVISION_NUMBER]: columns[REVISION_NUMBER] + sa.literal_column("1"),
+        }
+        changed = sa.update(self._stored.table).values(values)
+        return compile_statement(
+            changed.where(
+                self._stored.key == sa.bindparam("key"),
+                columns[BIND_ID] == sa.bindparam("bind_id"),
+                columns[BIND_STATE] == sa.literal_column(f"'{BindState.ANSWERED}'"),
+                columns["status"] == sa.bindparam("before"),
+            ),
+            self._dialect,
+        )
+
+    @cached_property
+    def _answered_but_down(self) -> Statement:
+        columns = self._stored.columns
+        chosen = sa.select(self._stored.key).where(
+            columns[BIND_STATE] == sa.literal_column(f"'{BindState.ANSWERED}'"),
+            columns["status"] == sa.literal_column("'DOWN'"),
+        )
+        return compile_statement(chosen.order_by(self._stored.key), self._dialect)
 
     @cached_property
     def _unanswered(self) -> Statement:

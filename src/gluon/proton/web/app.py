@@ -71,7 +71,7 @@ def make_app(
     problems.install(app)
     collection = Collection(registry, reads, binder, Watches(reads, feeds, keys), settings)
     item = Item(registry, reads, binder, settings.max_body)
-    status = ObjectStatus(registry, reads, etcd, keys)
+    status = ObjectStatus(registry, reads, etcd, keys, settings.controllers)
     version = "/proton/{service}/{version}"
     app.add_route("/", Root())
     app.add_route("/healthcheck", HealthCheck(health, auth))
