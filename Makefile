@@ -13,7 +13,7 @@ SERVERS := postgresql-15 mariadb-server-core mariadb-client-core mariadb-server 
 WITH_SERVERS = scripts/get-debian $(SERVERS); $(WITH_ETCD)
 
 # How many tests run at a time, those of a file one after the other: most of them wait for something.
-JOBS ?= 3
+JOBS ?= 2
 
 # What `make unit` runs: a folder, a file, or one test by the name that pytest prints.
 TEST ?= tests
