@@ -18,6 +18,7 @@ from gluon.proton.options import load
 from proton.controlling import controller_on
 from proton.serving import Api, port, serving
 from servers.etcd import EtcdServer
+from servers.postgresql import PostgresqlServer
 
 BIND = {"host_id": "h1", "device_id": str(uuid.uuid4()), "device_owner": "compute:nova"}
 BOTH = read_controllers({"net-l3vpn": ["ovn, gateway", "rr?"]})
@@ -200,6 +201,30 @@ async def published(api: Api, controllers: list[str]) -> None:
             if item is not None and json.loads(item.value)["controllers"] == controllers:
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_whoever_waits_is_told_by_whichever_server_saw_it(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str, postgresql_server: PostgresqlServer
+) -> None:
+    with postgresql_server.fresh_database() as url:
+        async with (
+            one_server(tmp_path, etcd_server, etcd_prefix, database_url=url, bind_timeout=10.0) as api,
+            one_server(tmp_path, etcd_server, etcd_prefix, database_url=url, bind_timeout=10.0) as other,
+        ):
+            paths = [await new_port(api) for _ in range(20)]
+            async with controller_on(api):
+                asked = [
+                    asyncio.create_task((api if number % 2 else other).put(path, **BIND))
+                    for number, path in enumerate(paths)
+                ]
+                for path in paths:
+                    await asked_for(api, path)
+                    for controller in ("ovn", "gateway"):
+                        await journal(api, path, controller)
+                bound = await asyncio.gather(*asked)
+            assert {(b["vif_type"], b["status"]) for b in bound} == {("ovs", "ACTIVE")}
+            # Created, bound, answered, and perhaps active later than that: nobody wrote anything twice.
+            assert {b["revision_number"] for b in bound} <= {3, 4}
 
 
 async def test_etcd_has_the_names_of_the_required_ones(

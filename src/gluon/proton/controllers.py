@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -37,17 +37,21 @@ class ControllersByService:
 NO_CONTROLLERS = ControllersByService()
 
 
+class _Applied(msgspec.Struct):
+    bind_id: str | None = None
+
+
 class JournalEntry(msgspec.Struct):
     """What one controller's journal says of a port."""
 
     state: str = ""
     backend: str | None = None
-    applied: Any = None
+    applied: _Applied | None = None
 
     @property
     def bind_id(self) -> str | None:
         """The bind that the port had when the controller applied it last."""
-        return self.applied.get("bind_id") if isinstance(self.applied, dict) else None
+        return self.applied.bind_id if self.applied is not None else None
 
 
 _decoder = msgspec.json.Decoder(JournalEntry)

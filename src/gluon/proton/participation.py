@@ -83,11 +83,8 @@ class _Due:
             self.any.set()
 
     def take(self) -> list[_Port]:
-        taken = list(self._ports)[:_AT_ONCE]
-        for port in taken:
-            del self._ports[port]
-        if not self._ports:
-            self.any.clear()
+        taken, self._ports = list(self._ports), {}
+        self.any.clear()
         return taken
 
 
@@ -212,13 +209,15 @@ class Participation:
             if delay:
                 await asyncio.sleep(delay)
             ports = due.take()
-            try:
-                await self._look(ports)
-                backoff.reset()
-            except (EtcdError, DatabaseError) as error:
-                self.counters.last_error = str(error)
-                due.add(ports)
-                await backoff.pause()
+            for start in range(0, len(ports), _AT_ONCE):
+                some = ports[start : start + _AT_ONCE]
+                try:
+                    await self._look(some)
+                    backoff.reset()
+                except (EtcdError, DatabaseError) as error:
+                    self.counters.last_error = str(error)
+                    due.add(some)
+                    await backoff.pause()
 
     async def _look(self, ports: Collection[_Port]) -> None:
         hosted = {one.model.service: one for one in self._port_objects()}
