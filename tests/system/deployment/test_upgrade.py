@@ -19,8 +19,11 @@ from system.faults.stack import Stack
 def started_with_an_old_server(tmp_path: Path) -> Stack:
     stack = Stack(tmp_path, bind_timeout=4.0, lease_ttl=2)
     stack.add_shim("shim", ["*"])
+    config = tmp_path / "proton.conf"
+    # The first release knows no `[etcd] endpoints`; this one prefers them.
+    config.write_text(config.read_text().replace("[api]\n", f"[api]\netcd_port = {stack.etcd_server.port}\n"))
     release = unpack_release("0.1.0", tmp_path)
-    stack.server = old_program(release, "gluon.proton.main", tmp_path / "proton.conf", "server")
+    stack.server = old_program(release, "gluon.proton.main", config, "server")
     return stack
 
 
