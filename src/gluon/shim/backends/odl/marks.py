@@ -2,8 +2,8 @@
 
 Neutron's objects have a name, interfaces a description: `gluon/<owner>/<service>/<key>`, with the key of the
 VPN or of the port. VPN instances and VPN interfaces have nothing of that kind. A VPN instance is ours while
-there is a network of ours of that VPN, a VPN interface while there is an interface of ours of that name; those
-are written before, and deleted after it.
+there is a network of ours of that VPN, a VPN interface while there is an interface of ours of that name:
+those are written before, and deleted after it.
 """
 
 from __future__ import annotations
