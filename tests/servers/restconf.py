@@ -79,7 +79,13 @@ class RestconfServer:
             certificate, key = self._certificates.server
             tls = {"ssl_certfile": certificate, "ssl_keyfile": key}
         config = uvicorn.Config(
-            self._serve, host="127.0.0.1", port=self.port, lifespan="off", log_level="warning", **tls
+            self._serve,
+            host="127.0.0.1",
+            port=self.port,
+            lifespan="off",
+            interface="asgi3",
+            log_level="warning",
+            **tls,
         )
         self._server = uvicorn.Server(config)
         self._server.capture_signals = _no_signals  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ FIRST = ("network", "subnet", "vpn-instance", "port", "interface", "vpn-interfac
 def configured(**options: Any) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     for group, found in list_opts():
-        conf.register_opts(found, group=group)
+        # Else oslo.config shares what is set among all ConfigOpts of the process.
+        conf.register_opts(found, group=copy.deepcopy(group))
     conf([], default_config_files=[], default_config_dirs=[])
     quick = {"audit_interval": 600.0, "stray_delay": 0.0, "timeout": 5.0}
     for name, value in {**quick, **options}.items():

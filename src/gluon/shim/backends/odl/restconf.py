@@ -139,6 +139,8 @@ class Restconf:
         return True
 
     def _made_client(self) -> httpx.AsyncClient:
+        # It would log a line for each request.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         settings = self._settings
         verify: ssl.SSLContext | bool = True
         if settings.https and settings.ca_file:
@@ -165,6 +167,7 @@ class Restconf:
             response = await self._send("GET", "/restconf/modules")
             if response.status_code == 200:
                 return self._described(Version.DRAFT, "/restconf", _names(_body(response), "modules"))
+            _check_alive(response)
         raise Away("OpenDaylight doesn't tell which YANG modules it has")
 
     async def _roots(self) -> list[str]:
@@ -186,6 +189,7 @@ class Restconf:
             response = await self._send("GET", f"{root}/data/ietf-yang-library:{resource}")
             if response.status_code == 200:
                 return _names(_body(response), *path)
+            _check_alive(response)
         return None
 
     def _described(self, version: Version, root: str, modules: frozenset[str]) -> Controller:
@@ -242,6 +246,12 @@ class Restconf:
 
 def _unauthorized(delay: float) -> Unauthorized:
     return Unauthorized("OpenDaylight refuses the shim server's user and password", delay)
+
+
+def _check_alive(response: httpx.Response) -> None:
+    """Raises Away for a failure, which says nothing of what the controller has."""
+    if response.status_code >= 500:
+        raise Away(f"OpenDaylight isn't ready ({response.status_code}): {_said(response)}")
 
 
 def _check(response: httpx.Response, what: str) -> None:
