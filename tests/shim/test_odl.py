@@ -60,6 +60,16 @@ class Site:
     async def shim(self, controller: RestconfServer, **options: Any) -> ShimServer:
         return await self.shims.ready(self.backend(controller, **options))
 
+    async def pending(self, object_name: str, key: str) -> str:
+        """Why an object is pending, once there is a reason."""
+
+        async def found() -> str | None:
+            status = await self.relay.status(object_name, key)
+            pending = status is not None and status["state"] == "PENDING"
+            return status["reason"] if status is not None and pending else None
+
+        return await until(found, f"why {object_name} {key} is pending")
+
     async def vpn(self, target: str = "64512:1", **attributes: Any) -> str:
         await self.relay.put("VpnAfConfig", vrf_rt_value=target, vrf_rt_type="both")
         return await self.relay.vpn(ipv4_family=target, route_distinguishers="64512:100", **attributes)
@@ -203,8 +213,7 @@ async def test_a_controller_that_was_away_and_has_forgotten_gets_everything(site
     await controller.stop()
     controller.forget()
     second = await site.port(vpn, "10.1.2.6")
-    status = await site.relay.until_status("Port", second, "PENDING")
-    assert status["reason"] == "OpenDaylight can't be reached"
+    assert await site.pending("Port", second) == "OpenDaylight can't be reached"
     await controller.start()
     await site.relay.answer(second)
     await until(lambda: set(controller.entries("vpn-interface")) == {first, second}, "both ports")
@@ -218,8 +227,7 @@ async def test_a_refused_password_is_said_and_not_tried_all_the_time(site: Site)
     controller.password = "another"
     controller.requests.clear()
     port = await site.port(vpn)
-    status = await site.relay.until_status("Port", port, "PENDING")
-    assert status["reason"] == "OpenDaylight refuses the shim server's user and password"
+    assert await site.pending("Port", port) == "OpenDaylight refuses the shim server's user and password"
     await asyncio.sleep(0.5)
     assert len(controller.requests) <= 2, "an account is locked by those who keep trying"
     controller.password = "admin"
@@ -240,8 +248,8 @@ async def test_faults_are_tried_again(site: Site, status: int, tag: str, said: s
     error = {"errors": {"error": [{"error-tag": tag, "error-message": "Optimistic lock failed"}]}}
     controller.fault = lambda method, path: (status, error) if method == "PUT" else None
     vpn = await site.vpn()
-    entry = await site.relay.until_status("VpnService", vpn, "PENDING")
-    assert said in entry["reason"] and "Optimistic lock failed" in entry["reason"]
+    reason = await site.pending("VpnService", vpn)
+    assert said in reason and "Optimistic lock failed" in reason
     controller.fault = None
     await site.relay.until_status("VpnService", vpn)
 
@@ -265,8 +273,7 @@ async def test_a_slow_answer_is_given_up_and_asked_for_again(site: Site) -> None
     await site.shim(controller, timeout=0.5)
     controller.delay = 2.0
     vpn = await site.vpn()
-    entry = await site.relay.until_status("VpnService", vpn, "PENDING")
-    assert entry["reason"] == "OpenDaylight hasn't answered within 0.5 s"
+    assert await site.pending("VpnService", vpn) == "OpenDaylight hasn't answered within 0.5 s"
     controller.delay = 0.0
     await site.relay.until_status("VpnService", vpn)
 
