@@ -9,7 +9,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # Scripts, tests and `gluon up` take the etcd that this names.
 WITH_ETCD = GLUON_ETCD="$$(scripts/get-etcd)"; export GLUON_ETCD;
-SERVERS := postgresql-15 mariadb-server-core mariadb-client-core mariadb-server galera-4 galera-arbitrator-4 rsync haproxy systemd etcd-client openvswitch-switch ovn-common ovn-central ovn-host
+SERVERS := postgresql-15 mariadb-server-core mariadb-client-core mariadb-server galera-4 galera-arbitrator-4 rsync haproxy systemd etcd-client openvswitch-switch ovn-common ovn-central ovn-host libyang2-tools
 WITH_SERVERS = scripts/get-debian $(SERVERS); $(WITH_ETCD)
 
 # How many tests run at a time, those of a file one after the other: most of them wait for something.

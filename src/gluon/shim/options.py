@@ -8,6 +8,7 @@ from oslo_config import cfg
 
 from gluon.etcd.options import ETCD_GROUP, ETCD_OPTIONS
 from gluon.log.options import LEVELS, LOG_GROUP, LOG_OPTIONS
+from gluon.shim.backends.odl.options import ODL_GROUP, ODL_OPTIONS
 from gluon.shim.backends.ovn.options import OVN_GROUP, OVN_OPTIONS
 from gluon.telemetry.options import TRACING_GROUP, TRACING_OPTIONS
 
@@ -85,6 +86,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
     """The options by group, for the sample generator (entry point `oslo.config.opts`)."""
     return [
         (SHIM_GROUP, SHIM_OPTIONS),
+        (ODL_GROUP, ODL_OPTIONS),
         (OVN_GROUP, OVN_OPTIONS),
         (ETCD_GROUP, ETCD_OPTIONS),
         (LOG_GROUP, LOG_OPTIONS),
