@@ -30,6 +30,10 @@ class ShimSettings:
     hosts: frozenset[str] = frozenset({EVERY})
     claim_wait: float = 5.0
     callback_timeout: float = 30.0
+    rate_limit: float = 0.0
+    """Callbacks a second; 0: no limit."""
+    reconcile_interval: float = 0.0
+    """0: only at the start, and on demand."""
     parallel: int = 128
     lease_ttl: int = 10
     metrics_host: str = "127.0.0.1"
@@ -84,6 +88,8 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
         hosts=hosts,
         claim_wait=conf.shim.claim_wait,
         callback_timeout=conf.shim.callback_timeout,
+        rate_limit=conf.shim.rate_limit,
+        reconcile_interval=conf.shim.reconcile_interval,
         parallel=conf.shim.parallel,
         lease_ttl=conf.shim.lease_ttl,
         metrics_host=conf.shim.metrics_host,
