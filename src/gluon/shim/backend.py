@@ -91,6 +91,12 @@ class Backend:
     def __init__(self, context: BackendContext) -> None:
         self.context = context
 
+    def check(self) -> str | Awaitable[str | None] | None:
+        """For `proton-shim-server --check`: reach the controller, and say what it is, or raise why not.
+
+        It is called on a backend that isn't started, and leaves nothing behind.
+        """
+
     def start(self) -> Awaitable[None] | None:
         """Called before any other callback; called again, after a back-off, until it succeeds."""
 

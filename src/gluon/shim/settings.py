@@ -15,6 +15,10 @@ from gluon.shim.errors import BadConfiguration
 from gluon.shim.options import list_opts
 from gluon.telemetry.options import TracingSettings, tracing_settings
 
+_CHECK_HELP = (
+    "Only try the configuration, etcd, and the connection to each controller. Exit code 0: all is well."
+)
+
 EVERY = "*"
 """In `host_list` every host, in `handlers` every service that is not named otherwise."""
 
@@ -57,6 +61,7 @@ def load(arguments: Sequence[str], version: str) -> tuple[cfg.ConfigOpts, ShimSe
     for group, options in list_opts():
         conf.register_group(group)
         conf.register_opts(options, group=group)
+    conf.register_cli_opt(cfg.BoolOpt("check", default=False, help=_CHECK_HELP))
     try:
         conf(
             list(arguments),
