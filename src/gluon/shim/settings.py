@@ -55,8 +55,13 @@ class ShimSettings:
         return self.handlers.get(service) or self.handlers.get(EVERY)
 
 
-def load(arguments: Sequence[str], version: str) -> tuple[cfg.ConfigOpts, ShimSettings]:
-    """Read `--config-file FILE` and the rest of the command line; raises BadConfiguration."""
+def load(
+    arguments: Sequence[str], version: str, *, handlers: str | None = None
+) -> tuple[cfg.ConfigOpts, ShimSettings]:
+    """Read `--config-file FILE` and the rest of the command line; raises BadConfiguration.
+
+    `handlers` takes the place of what the files say of that.
+    """
     conf = cfg.ConfigOpts()
     for group, options in list_opts():
         conf.register_group(group)
@@ -72,6 +77,8 @@ def load(arguments: Sequence[str], version: str) -> tuple[cfg.ConfigOpts, ShimSe
             default_config_dirs=[],
         )
         _refuse_unknown(conf)
+        if handlers is not None:
+            conf.set_override("handlers", [handlers], group="shim")
         return conf, _settings(conf)
     except cfg.Error as error:
         raise BadConfiguration(" ".join(str(error).split())) from error
