@@ -114,3 +114,16 @@ async def test_live_changes_come_before_the_replay_of_a_start(relay: Relaying, s
     await backend.until("modify_port", port)
     assert backend.names().index("modify_port") <= 3
     assert backend.count("modify_service", fresh) == 1
+
+
+async def test_a_controller_is_called_no_more_often_than_it_may(relay: Relaying, shims: Shims) -> None:
+    backend = Recorder()
+    await shims.ready(backend, rate_limit=20.0)
+    loop, begins = asyncio.get_running_loop(), []
+    backend.on("modify_service", lambda view: begins.append(loop.time()))
+    vpns = [await relay.vpn() for _ in range(12)]
+    for vpn in vpns:
+        await relay.until_status("VpnService", vpn)
+    assert len(begins) == 12
+    # Two at once, as many as a tenth of a second has, and then one every 50 ms.
+    assert begins[-1] - begins[0] >= 9 * 0.05
