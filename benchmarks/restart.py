@@ -28,7 +28,8 @@ SHIM = str(Path(sys.executable).with_name("proton-shim-server"))
 PORTS = int(os.environ.get("BENCH_RESTART_PORTS", "50000"))
 """Each has an interface: twice as many objects."""
 
-_TOGETHER = 60
+_TOGETHER = 120
+_AT_ONCE = 16
 _DAY = "2026-11-22T00:00:00"
 _PATIENCE = 600.0
 
@@ -50,15 +51,18 @@ async def fill(etcd: Etcd, keys: Keys) -> None:
     value |= {"model": model.document, "controllers": []}
     await etcd.put(keys.model(model.service, model.version), json.dumps(value).encode())
     batch: list[Op] = []
+    batches: list[list[Op]] = []
     for name, key, document in objects():
         entry = {"state": "APPLIED", "reason": None, "revision_number": 1, "applied": document, "time": _DAY}
         batch.append(Op.put(keys.object(model.service, name, key), json.dumps(document).encode()))
         batch.append(Op.put(keys.status(model.service, name, key, "shim"), json.dumps(entry).encode()))
         if len(batch) >= _TOGETHER:
-            await etcd.transact([], batch)
+            batches.append(batch)
             batch = []
-    if batch:
-        await etcd.transact([], batch)
+        if len(batches) >= _AT_ONCE:
+            await asyncio.gather(*(etcd.transact([], one) for one in batches))
+            batches = []
+    await asyncio.gather(*(etcd.transact([], one) for one in (*batches, batch) if one))
 
 
 async def read_all(etcd: Etcd, keys: Keys) -> float:
