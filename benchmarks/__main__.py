@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import binds, creates, feed, lists, neutron, nightly, packets, resync, starts
+from . import binds, creates, feed, lists, neutron, nightly, packets, restart, resync, starts
 from .results import Results
 
 SCENARIOS = {
@@ -20,24 +20,26 @@ SCENARIOS = {
     "resync": resync.measure,
     "packets": packets.measure,
     "neutron": neutron.measure,
-    "nightly": nightly.measure,
 }
-ON_DEMAND = ("nightly",)
+ON_DEMAND = {"nightly": nightly.measure, "restart": restart.measure}
 """These take so long that they run only when they are asked for."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", help=f"some of: {', '.join(SCENARIOS)}")
+    parser.add_argument(
+        "scenarios", nargs="*", help=f"some of: {', '.join(SCENARIOS)} (default: all), {', '.join(ON_DEMAND)}"
+    )
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.scenarios if name not in SCENARIOS]
+    scenarios = SCENARIOS | ON_DEMAND
+    unknown = [name for name in arguments.scenarios if name not in scenarios]
     if unknown:
-        parser.error(f"there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")
+        parser.error(f"there is no scenario {unknown[0]}; there are {', '.join(scenarios)}")
     results = Results()
-    for name in arguments.scenarios or [name for name in SCENARIOS if name not in ON_DEMAND]:
+    for name in arguments.scenarios or SCENARIOS:
         with tempfile.TemporaryDirectory(prefix="gluon-bench-") as folder:
-            asyncio.run(SCENARIOS[name](results, Path(folder)))
+            asyncio.run(scenarios[name](results, Path(folder)))
     print(f"\n{results.table()}\n\nas JSON: {arguments.json}")
     results.write(arguments.json)
     missed = [figure.name for figure in results.figures if figure.reached is False]

@@ -17,7 +17,7 @@ def option(command: Command, name: str) -> Option:
 
 
 @pytest.mark.parametrize("service", ["net-l3vpn", "ietf-sfc", "test", "everything"])
-def test_every_object_has_its_five_commands_with_all_attributes(service: str) -> None:
+def test_every_object_has_its_six_commands_with_all_attributes(service: str) -> None:
     model = everything() if service == "everything" else upstream(service)
     found = commands(service)
     assert list(found) == [f"{o.api_name}-{verb.value}" for o in model.objects.values() for verb in Verb]

@@ -15,6 +15,7 @@ from gluon.shim.backends.dummy import VIF
 from gluon.shim.extensions import Extensions
 from gluon.shim.server import ShimServer
 from gluon.shim.settings import ShimSettings
+from gluon.shim.shelf import ObjectId
 from gluon.shim.views import View
 from shim.relaying import until
 
@@ -125,7 +126,12 @@ class Given(Extensions):
         self._given = backend
 
     def backend_class(self, name: str) -> Callable[[BackendContext], Any]:
-        return lambda context: self._given
+        def given(context: BackendContext) -> Any:
+            if hasattr(self._given, "context"):
+                self._given.context = context
+            return self._given
+
+        return given
 
 
 class Shims:
@@ -152,6 +158,11 @@ class Shims:
         server = self.start(backend, **settings)
         await until(lambda: self._serves(server, service), "the shim's readiness")
         return server
+
+    def knows(self, object_name: str, key: str, service: str = "net-l3vpn") -> bool:
+        """Whether all that run have heard of an object."""
+        serving = [server.service(service) for server in self._running]
+        return all(s and s.inventory.live.get(ObjectId(object_name, key)) is not None for s in serving)
 
     async def stop(self, server: ShimServer | None = None) -> None:
         """End one in order, or all."""

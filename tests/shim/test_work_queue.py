@@ -151,6 +151,35 @@ async def test_a_closed_queue_hands_out_nothing_and_tells_when_nobody_works() ->
     assert await drained(queue) == []
 
 
+async def test_late_keys_come_after_all_others_in_order_of_their_ranks() -> None:
+    queue = queue_of({"service": 1, "port": 3, "late service": 1, "late port": 3})
+    for key in ("late port", "late service"):
+        queue.add_late(key)
+    for key in ("port", "service"):
+        queue.add(key)
+    assert await drained(queue) == ["service", "port", "late service", "late port"]
+
+
+async def test_a_late_key_that_has_newer_state_is_late_no_longer() -> None:
+    queue = queue_of()
+    for key in ("a", "b", "c"):
+        queue.add_late(key)
+    queue.add("c")
+    queue.add_late("c")
+    assert await drained(queue) == ["c", "a", "b"]
+
+
+async def test_what_a_live_key_waits_for_is_late_no_longer() -> None:
+    queue = queue_of({"port": 3})
+    for key in ("other", "service"):
+        queue.add_late(key)
+    queue.add("port")
+    assert await queue.get() == "port"
+    queue.park("port", ["service"])
+    queue.done("port")
+    assert await drained(queue) == ["service", "port", "other"]
+
+
 @pytest.mark.parametrize("seed", range(30))
 async def test_no_key_is_forgotten_whatever_happens(seed: int) -> None:
     """Workers that fail, wait and park at random: in the end every key had a turn after its last addition."""
@@ -183,7 +212,10 @@ async def test_no_key_is_forgotten_whatever_happens(seed: int) -> None:
     for _ in range(200):
         key = chance.choice(keys)
         added[key] += 1
-        queue.add(key, urgent=chance.random() < 0.1)
+        if chance.random() < 0.3:
+            queue.add_late(key)
+        else:
+            queue.add(key, urgent=chance.random() < 0.1)
         if chance.random() < 0.3:
             await asyncio.sleep(0)
     async with asyncio.timeout(10):

@@ -25,6 +25,9 @@ _OWN_FLAGS = ("--format", "--columns", "--clear", "--help")
 """Flags of the command line itself; an attribute of such a name is written `--attr:NAME`, as in queries."""
 
 
+STATUS_COLUMNS = ("controller", "state", "reason", "revision_number", "time")
+
+
 def service_commands(proton: Proton) -> dict[str, click.Command]:
     """The commands of a service by name, in the order of its model."""
     commands: dict[str, click.Command] = {}
@@ -62,6 +65,8 @@ class ServiceCommand(click.Command):
 
     @property
     def _columns(self) -> tuple[str, ...]:
+        if self._described.verb is Verb.STATUS:
+            return STATUS_COLUMNS
         return (*self._object.attributes, *SERVER_ATTRIBUTES)
 
     def _own_options(self) -> Iterable[click.Option]:
@@ -111,6 +116,10 @@ class ServiceCommand(click.Command):
             self._list(output, query)
         elif verb is Verb.SHOW:
             output.show(self._proton.get(name, key))
+            if output.format == "table" and not output.columns:
+                self._show_status_below(output, key)
+        elif verb is Verb.STATUS:
+            output.show_list("status", self._proton.status(name, key), STATUS_COLUMNS, STATUS_COLUMNS)
         elif verb is Verb.CREATE:
             output.show(self._proton.create(name, body, dry_run=dry_run))
         else:
@@ -118,6 +127,16 @@ class ServiceCommand(click.Command):
             if not body:
                 raise InvalidRequest(f"nothing to change: {self.name} --help lists what can be")
             output.show(self._proton.update(name, key, body, dry_run=dry_run))
+
+    def _show_status_below(self, output: Output, key: str) -> None:
+        """What controllers made of an object that was shown, as far as it can be told."""
+        try:
+            found = self._proton.status(self._described.plural, key)
+        except ClientError as error:
+            click.echo(f"protonclient: no status: {' '.join(str(error).split())}", err=True)
+            return
+        if found:
+            output.show_list("status", found, STATUS_COLUMNS, STATUS_COLUMNS)
 
     def _given(self, values: Mapping[str, Any]) -> list[tuple[Option, Any]]:
         options = enumerate(self._described.options)

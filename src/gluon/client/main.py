@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 
 from gluon import __version__
 from gluon.client.errors import INTERRUPTED, ClientError, NotFound
+from gluon.client.formats import FORMATS
 from gluon.particle.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -62,11 +63,15 @@ class ServiceCommands(click.Group):
         return rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the service's commands, in the order of the model; none without `--api`."""
-        return list(_served(ctx))
+        """What needs no service, and the service's commands in the order of the model."""
+        return [*_SERVER_COMMANDS, *_served(ctx)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name, with `-` and `_` alike."""
+        # A service may have objects whose commands are called the same; with --api they are meant.
+        of_server = _SERVER_COMMANDS.get(name.replace("_", "-"))
+        if of_server is not None and name not in _served(ctx):
+            return of_server
         if ctx.params.get("api") is None and not ctx.resilient_parsing:
             _say_services(ctx)
         served = _served(ctx)
@@ -161,6 +166,27 @@ def main(ctx: click.Context, /, **_options: Any) -> None:
             _say_services(ctx)
         click.echo(ctx.get_help(), err=True)
         ctx.exit(1)
+
+
+@click.command("controller-list", help="List the shim servers that are alive; for administrators.")
+@click.option(
+    *("-f", "--format", "format"),
+    type=click.Choice(FORMATS),
+    help="How to print; default: table on a terminal, json elsewhere.",
+)
+@click.pass_context
+def _controller_list(ctx: click.Context, format: str | None) -> None:
+    from gluon.client.output import Output
+
+    assert ctx.parent is not None
+    found = _client(ctx.parent).controllers()
+    at_terminal = sys.stdout is not None and sys.stdout.isatty()
+    output = Output(format or ("table" if at_terminal else "json"))
+    output.show_list("controllers", found, _CONTROLLER_COLUMNS, _CONTROLLER_COLUMNS)
+
+
+_CONTROLLER_COLUMNS = ("name", "services", "hosts", "host", "version", "started", "alive")
+_SERVER_COMMANDS: Mapping[str, click.Command] = {"controller-list": _controller_list}
 
 
 def _client(ctx: click.Context) -> Client:

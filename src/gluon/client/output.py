@@ -13,7 +13,9 @@ from typing import Any
 
 import click
 
-FORMATS = ("json", "yaml", "table", "csv", "value")
+from gluon.client.formats import FORMATS
+
+__all__ = ["FORMATS", "Output", "cell", "plain", "shortened"]
 
 _CELL = 60
 """Characters of a value that a table of several objects shows; other formats show all of it."""

@@ -95,6 +95,12 @@ class Client:
             protons = self.session.request("GET", path)["protons"]
             return tuple(Service(str(p["proton_service"]), str(p["status"])) for p in protons)
 
+    def controllers(self) -> tuple[Document, ...]:
+        """The shim servers that are alive, as `GET /controllers` shows them; for administrators."""
+        path = "/controllers"
+        with self.session.reading(path):
+            return tuple(dict(found) for found in self.session.request("GET", path)["controllers"])
+
     def versions(self, service: str) -> Versions:
         """The versions of a service; raises NotFound when the server does not host it."""
         path = f"/proton/{_segment(service)}"
@@ -167,6 +173,15 @@ class Proton:
         """One object by its identifying key; raises NotFound."""
         path = self._member(name, key)
         return self._document(path, self._session.request("GET", path))
+
+    def status(self, name: str, key: Key) -> tuple[Document, ...]:
+        """What each controller made of an object.
+
+        Each is `{"controller", "state", "reason", "revision_number", "time"}`; raises NotFound.
+        """
+        path = f"{self._member(name, key)}/status"
+        with self._session.reading(path):
+            return tuple(dict(found) for found in self._session.request("GET", path)["status"])
 
     def update(
         self,

@@ -1,7 +1,7 @@
 """The commands of a command line for a service: plain values, made from its model.
 
-Every kind of object has `<api name>-create`, `-show`, `-update`, `-delete` and `-list`. The command
-line turns these into its own terms; nothing here knows how.
+Every kind of object has `<api name>-create`, `-show`, `-update`, `-delete`, `-list` and `-status`. The
+command line turns these into its own terms; nothing here knows how.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Verb(enum.Enum):
     UPDATE = "update"
     DELETE = "delete"
     LIST = "list"
+    STATUS = "status"
 
 
 class Place(enum.Enum):
@@ -136,6 +137,7 @@ def _commands(model: Model, api_object: ApiObject) -> Iterable[Command]:
     )
     yield command(Verb.DELETE, f"Delete {with_article(noun)}.", (key,), [_CASCADE, _DRY_RUN])
     yield command(Verb.LIST, f"List {api_object.plural}.", (), (*_filters(attributes), *_PAGING))
+    yield command(Verb.STATUS, f"Show what the controllers made of {with_article(noun)}.", (key,), ())
 
 
 def _flags(name: str) -> tuple[str, ...]:

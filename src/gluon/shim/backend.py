@@ -9,7 +9,7 @@ One object's callbacks never run at the same time. A callback raises TemporaryEr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +19,10 @@ from gluon.shim.views import View
 
 Vif = Mapping[str, Any]
 """The answer to a bind: `vif_type`, a name that Nova knows, and `vif_details`, a mapping that fits JSON."""
+
+
+def _nobody_listens() -> None:
+    """What a wish comes to that is made outside of a shim server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class BackendContext:
     controller: str
     """The name of this shim server."""
     conf: cfg.ConfigOpts
+    reconcile: Callable[[], None] = _nobody_listens
+    """Call it, from any thread, to have `reconcile` called again: the controller may have strays."""
+    replay: Callable[[], None] = _nobody_listens
+    """Call it, from any thread, when the controller may have lost what it was told (it was away, it was
+    restored): `reconcile` is called again, and then everything is applied anew, bound ports included."""
 
 
 class Desired(Protocol):
@@ -82,6 +91,12 @@ class Backend:
     def __init__(self, context: BackendContext) -> None:
         self.context = context
 
+    def check(self) -> str | Awaitable[str | None] | None:
+        """For `proton-shim-server --check`: reach the controller, and say what it is, or raise why not.
+
+        It is called on a backend that isn't started, and leaves nothing behind.
+        """
+
     def start(self) -> Awaitable[None] | None:
         """Called before any other callback; called again, after a back-off, until it succeeds."""
 
@@ -90,6 +105,8 @@ class Backend:
 
     def reconcile(self, desired: Desired) -> Awaitable[None] | None:
         """Called at each start, before the callbacks below: find what shouldn't be there, and remove it.
+
+        Called again meanwhile, beside them, every `[shim] reconcile_interval`, and on `context.reconcile`.
 
         Ask the controller what it has first, and `desired` then. What is missing comes by the other
         callbacks.

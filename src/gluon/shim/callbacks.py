@@ -12,6 +12,7 @@ from typing import Any
 
 from gluon.log.traces import current_trace
 from gluon.shim.backend import Backend
+from gluon.shim.rate_limit import RateLimit
 from gluon.shim.threads import CallbackThreads
 
 
@@ -35,13 +36,28 @@ def _ignored(name: str, arguments: tuple[Any, ...]) -> Ended:
     return lambda seconds, error: None
 
 
+_UNLIMITED = frozenset({"start", "stop"})
+_URGENT = frozenset({"bind_port", "activate_port"})
+"""Somebody waits for these."""
+
+
 class Callbacks:
-    """The callbacks of one backend. `timeout`: seconds that one may take; `parallel`: how many threads."""
+    """The callbacks of one backend. `timeout`: seconds that one may take; `parallel`: how many threads.
+
+    `limit` says when one may begin; the time until then doesn't count.
+    """
 
     def __init__(
-        self, backend: Any, *, timeout: float, parallel: int, observe: CallbackObserver = _ignored
+        self,
+        backend: Any,
+        *,
+        timeout: float,
+        parallel: int,
+        observe: CallbackObserver = _ignored,
+        limit: RateLimit | None = None,
     ) -> None:
         """`observe` must not raise."""
+        self._limit = limit or RateLimit(0)
         self._observe = observe
         self._backend = backend
         self._timeout = timeout
@@ -66,6 +82,8 @@ class Callbacks:
         """
         if not self.has(name):
             return None
+        if name not in _UNLIMITED:
+            await self._limit.turn(urgent=name in _URGENT)
         ended, began = self._observe(name, arguments), time.perf_counter()
         try:
             result = await self._call(name, arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -15,6 +16,7 @@ from gluon.model.problems import nearest_spelling
 from gluon.shim.backend import BackendContext
 from gluon.shim.errors import BadConfiguration
 from gluon.shim.models.generic import GenericApiModel
+from gluon.shim.wishes import Wishes
 
 BACKENDS = "gluon.shim.backends"
 MODELS = "gluon.shim.models"
@@ -47,9 +49,15 @@ class Extensions:
                 f"[shim] handlers: the backend {name!r} can't be loaded: {error}"
             ) from error
 
-    def backend(self, name: str, service: str, controller: str) -> Any:
-        """A new backend for one service; raises what its constructor raises, and BadConfiguration."""
-        return self.backend_class(name)(BackendContext(service, controller, self._conf))
+    def backend(self, name: str, service: str, controller: str, wishes: Wishes | None = None) -> Any:
+        """A new backend for one service; raises what its constructor raises, and BadConfiguration.
+
+        `wishes`: who hears what it wants of the shim.
+        """
+        context = BackendContext(service, controller, self._conf)
+        if wishes is not None:
+            context = replace(context, reconcile=wishes.reconcile, replay=wishes.replay)
+        return self.backend_class(name)(context)
 
     def api_model(self, model: Model) -> GenericApiModel:
         """How a service's objects are understood: the API model of its name, else the generic one."""

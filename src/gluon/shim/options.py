@@ -52,6 +52,20 @@ SHIM_OPTIONS = [
         "coroutine is cancelled, the result of a plain function is dropped once it returns. The object is "
         "tried again after that.",
     ),
+    cfg.FloatOpt(
+        "rate_limit",
+        default=0.0,
+        min=0.0,
+        help="Callbacks a second that the controller gets at most, of all services together; binds go before "
+        "others. 0: no limit.",
+    ),
+    cfg.FloatOpt(
+        "reconcile_interval",
+        default=0.0,
+        min=0.0,
+        help="Seconds after which the backend is asked to look for strays again, on and on; 0: only at the "
+        "start, and when the backend itself wants it.",
+    ),
     cfg.IntOpt(
         "parallel",
         default=128,

@@ -72,6 +72,8 @@ class Reconciler:
         self._callbacks = callbacks
         self._binder = binder
         self._faults = Faults(service)
+        self._to_replay: set[ObjectId] = set()
+        """To be applied from their next turn on: what is done in this one may be in vain already."""
         self._again: set[ObjectId] = set()
         """To be applied whatever the journal says."""
         self._unwritten: set[ObjectId] = set()
@@ -84,8 +86,8 @@ class Reconciler:
         self._deletions_held_until = 0.0
 
     def apply_again(self, object_id: ObjectId) -> None:
-        """Apply an object whatever the journal says, at its next turn."""
-        self._again.add(object_id)
+        """Apply an object whatever the journal says, or the backend has refused, at its next turn."""
+        self._to_replay.add(object_id)
 
     def write_again(self, object_id: ObjectId) -> None:
         """It may be that etcd has lost the object's entry: write it at its next turn."""
@@ -98,7 +100,9 @@ class Reconciler:
     def is_settled(self, object_id: ObjectId, stored: Stored) -> bool:
         """Whether an object needs no turn: applied as it is, and no matter of binding."""
         entry = self._journal.get(object_id)
-        if entry is None or object_id in self._again or entry.state is not State.APPLIED:
+        if entry is None or entry.state is not State.APPLIED:
+            return False
+        if object_id in self._again or object_id in self._to_replay:
             return False
         role = self._api_model.model.objects[object_id.object_name].role
         if role is Role.PORT and not self._binder.is_settled(stored, entry):
@@ -121,6 +125,10 @@ class Reconciler:
         if overdue is not None and not overdue.done():
             return  # It comes back when the call has returned: one object's callbacks never overlap.
         self._overdue.pop(object_id, None)
+        if object_id in self._to_replay:
+            self._to_replay.discard(object_id)
+            self._again.add(object_id)
+            self._given_up.pop(object_id, None)
         try:
             await self._settle(object_id)
         except Wait as wait:
@@ -322,6 +330,7 @@ class Reconciler:
         return self._inventory.live.get(object_id) is None and self._queue.is_active(object_id)
 
     def _forget(self, object_id: ObjectId) -> None:
+        self._to_replay.discard(object_id)
         self._again.discard(object_id)
         self._unwritten.discard(object_id)
         self._given_up.pop(object_id, None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -26,8 +27,10 @@ from gluon.shim.errors import BadConfiguration, UnusableEtcd
 from gluon.shim.extensions import Extensions
 from gluon.shim.metrics import ShimMetrics
 from gluon.shim.presence import Presence
+from gluon.shim.rate_limit import RateLimit
 from gluon.shim.service import ServiceShim
 from gluon.shim.settings import ShimSettings
+from gluon.shim.wishes import Wishes
 from gluon.shim.writes import Writes
 from gluon.telemetry.listener import Listener
 from gluon.telemetry.tracing import open_tracer
@@ -46,6 +49,7 @@ class ShimServer:
         self._presence = Presence(
             self._etcd, self._keys.controller(settings.name), settings.lease_ttl, self._name_held
         )
+        self._limit = RateLimit(settings.rate_limit)
         self._writes = Writes(self._etcd, self._presence.guard)
         self._models = Mirror(self._etcd, self._keys.models(), self._models_changed)
         self._tracer = open_tracer(settings.tracing, "proton-shim-server")
@@ -55,6 +59,7 @@ class ShimServer:
         self._changed = asyncio.Event()
         self._served: dict[str, tuple[Model, asyncio.Task[None]]] = {}
         self._shims: dict[str, ServiceShim] = {}
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         self._stop = asyncio.Event()
 
     def service(self, name: str) -> ServiceShim | None:
@@ -182,11 +187,14 @@ class ShimServer:
         assert backend_name is not None
         while True:
             try:
-                backend = self._extensions.backend(backend_name, service, self._settings.name)
+                wishes = Wishes()
+                backend = self._extensions.backend(backend_name, service, self._settings.name, wishes)
                 api_model = self._extensions.api_model(model)
                 shim = ServiceShim(
                     *(self._settings, self._etcd, self._keys, self._presence, self._writes),
                     *(api_model, backend, self._metrics, self._tracer),
+                    limit=self._limit,
+                    wishes=wishes,
                 )
                 await self._run(shim)
                 return
@@ -240,5 +248,6 @@ class ShimServer:
                 "backend": ", ".join(sorted(set(self._settings.handlers.values()))),
                 "handlers": handlers,
                 "version": __version__,
+                "started_at": self._started_at,
             }
         )

@@ -31,11 +31,13 @@ from gluon.shim.metrics import ShimMetrics
 from gluon.shim.models.generic import GenericApiModel
 from gluon.shim.objects import DesiredState, Objects
 from gluon.shim.presence import Presence
+from gluon.shim.rate_limit import RateLimit
 from gluon.shim.reconciler import Reconciler
 from gluon.shim.settings import ShimSettings
 from gluon.shim.shelf import ObjectId, Stored, object_id_of
 from gluon.shim.traces import CallbackTraces
 from gluon.shim.views import View
+from gluon.shim.wishes import Wishes
 from gluon.shim.work_queue import WorkQueue
 from gluon.shim.writes import Writes
 
@@ -69,6 +71,9 @@ class ServiceShim:
         backend: Any,
         metrics: ShimMetrics,
         tracer: Tracer | None,
+        *,
+        limit: RateLimit,
+        wishes: Wishes,
     ) -> None:
         service = api_model.model.service
         self.service = service
@@ -79,6 +84,8 @@ class ServiceShim:
         self.journal = Journal(keys, service, settings.name, settings.backend_for(service), writes)
         self.queue: WorkQueue[ObjectId] = WorkQueue(lambda object_id: api_model.rank(object_id.object_name))
         self._parallel = settings.parallel
+        self._reconcile_interval = settings.reconcile_interval
+        self._wishes = wishes
         self._etcd = etcd
         self._keys = keys
         self._metrics = metrics
@@ -88,6 +95,7 @@ class ServiceShim:
             timeout=settings.callback_timeout,
             parallel=settings.parallel,
             observe=self._calling,
+            limit=limit,
         )
         self._mirror = Mirror(etcd, keys.objects(service), self._changed, keep_values=False)
         self._claims = Claims(etcd, keys, service, settings.name, self._released)
@@ -156,10 +164,13 @@ class ServiceShim:
             # From here on changes are queued, so that none is missed between what follows and the work.
             self._follows = True
             await self._until_it_works("start", lambda: self._callbacks.call("start"))
+            # What is wished for before is what is about to be done.
+            self._wishes.forget()
             await self._reconcile(tasks)
-            await self._queue_differences()
+            await self._queue_differences(replay=self._callbacks.replay)
             for _ in range(self._parallel):
                 tasks.create_task(self._reconciler.work())
+            tasks.create_task(self._look_again())
             self.started.set()
             _log.info("%s: serving %d objects", self.service, len(self.inventory.live))
 
@@ -181,21 +192,29 @@ class ServiceShim:
         except ValueError as error:
             _log.error("%s: ignoring a journal entry: %s", self.service, error)
 
-    async def _queue_differences(self) -> None:
+    async def _queue_differences(self, *, replay: bool) -> None:
+        """Have all objects worked on that differ from the journal, or, to `replay`, all.
+
+        What changes meanwhile goes before.
+        """
         for number, object_id in enumerate(tuple(self.inventory.live.ids())):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
             stored = self.inventory.live.get(object_id)
-            if self._callbacks.replay and self.journal.get(object_id) is not None:
+            if replay and self.journal.get(object_id) is not None:
                 self._reconciler.apply_again(object_id)
-            if stored is not None and not self._reconciler.is_settled(object_id, stored):
-                self.queue.add(object_id)
+            if stored is None or self._reconciler.is_settled(object_id, stored):
+                continue
+            if self._is_bind(object_id, stored):
+                self.queue.add(object_id, urgent=True)
+            else:
+                self.queue.add_late(object_id)
         for object_id in tuple(self.journal.ids()):
             entry = self.journal.get(object_id)
             known = object_id.object_name in self.api_model.model.objects
             if known and entry is not None and self.inventory.live.get(object_id) is None:
                 self.inventory.departed.put(object_id, Stored(entry.applied, 0))
-                self.queue.add(object_id)
+                self.queue.add_late(object_id)
 
     def _changed(self, changes: Sequence[Change]) -> None:
         if self._follows and self._histories_lost() != self._losses:
@@ -290,6 +309,15 @@ class ServiceShim:
         except Exception as error:  # noqa: BLE001
             _log.error("%s: reconcile failed, trying again meanwhile", self.service, exc_info=error)
             tasks.create_task(self._until_it_works("reconcile", call))
+
+    async def _look_again(self) -> None:
+        """Reconcile again and again, and whenever the backend wants it."""
+        while True:
+            replay = await self._wishes.next(self._reconcile_interval or None)
+            await self._until_it_works("reconcile", lambda: self._callbacks.call("reconcile", self._desired))
+            if replay:
+                _log.info("%s: the backend wants everything to be applied again", self.service)
+                await self._queue_differences(replay=True)
 
     async def _until_it_works(self, name: str, call: Callable[[], Awaitable[Any]]) -> None:
         backoff = Backoff(first=1.0, limit=60.0)

@@ -15,6 +15,10 @@ from gluon.shim.errors import BadConfiguration
 from gluon.shim.options import list_opts
 from gluon.telemetry.options import TracingSettings, tracing_settings
 
+_CHECK_HELP = (
+    "Only try the configuration, etcd, and the connection to each controller. Exit code 0: all is well."
+)
+
 EVERY = "*"
 """In `host_list` every host, in `handlers` every service that is not named otherwise."""
 
@@ -30,6 +34,10 @@ class ShimSettings:
     hosts: frozenset[str] = frozenset({EVERY})
     claim_wait: float = 5.0
     callback_timeout: float = 30.0
+    rate_limit: float = 0.0
+    """Callbacks a second; 0: no limit."""
+    reconcile_interval: float = 0.0
+    """0: only at the start, and on demand."""
     parallel: int = 128
     lease_ttl: int = 10
     metrics_host: str = "127.0.0.1"
@@ -47,12 +55,18 @@ class ShimSettings:
         return self.handlers.get(service) or self.handlers.get(EVERY)
 
 
-def load(arguments: Sequence[str], version: str) -> tuple[cfg.ConfigOpts, ShimSettings]:
-    """Read `--config-file FILE` and the rest of the command line; raises BadConfiguration."""
+def load(
+    arguments: Sequence[str], version: str, *, handlers: str | None = None
+) -> tuple[cfg.ConfigOpts, ShimSettings]:
+    """Read `--config-file FILE` and the rest of the command line; raises BadConfiguration.
+
+    `handlers` takes the place of what the files say of that.
+    """
     conf = cfg.ConfigOpts()
     for group, options in list_opts():
         conf.register_group(group)
         conf.register_opts(options, group=group)
+    conf.register_cli_opt(cfg.BoolOpt("check", default=False, help=_CHECK_HELP))
     try:
         conf(
             list(arguments),
@@ -63,6 +77,8 @@ def load(arguments: Sequence[str], version: str) -> tuple[cfg.ConfigOpts, ShimSe
             default_config_dirs=[],
         )
         _refuse_unknown(conf)
+        if handlers is not None:
+            conf.set_override("handlers", [handlers], group="shim")
         return conf, _settings(conf)
     except cfg.Error as error:
         raise BadConfiguration(" ".join(str(error).split())) from error
@@ -84,6 +100,8 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
         hosts=hosts,
         claim_wait=conf.shim.claim_wait,
         callback_timeout=conf.shim.callback_timeout,
+        rate_limit=conf.shim.rate_limit,
+        reconcile_interval=conf.shim.reconcile_interval,
         parallel=conf.shim.parallel,
         lease_ttl=conf.shim.lease_ttl,
         metrics_host=conf.shim.metrics_host,

@@ -3,7 +3,7 @@
 A key is in it once, however often it is added, and is handed to one worker at a time. Life of a key:
 added → ready → handed out → done; or after an attempt that failed: waiting (back-off) → ready again. Newer
 state (`add`) ends the waiting. A key that should come after others is parked until those have had their
-turn.
+turn. What is added `late` comes after all that isn't, until it is added otherwise, or awaited by such a key.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ FIRST_DELAY = 0.005
 LAST_DELAY = 60.0
 URGENT = -1
 """Before all ranks: somebody waits for this."""
+_LATE = 1 << 20
+"""Added to the ranks of late keys: behind all others, in the same order among themselves."""
 
 
 class WorkQueue(Generic[Key]):
@@ -38,6 +40,7 @@ class WorkQueue(Generic[Key]):
         self._parked: dict[Key, set[Key]] = {}
         self._awaited: dict[Key, set[Key]] = {}
         """For a key that others are parked for: those."""
+        self._late: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._may_get = asyncio.Event()
         self._idle = asyncio.Event()
@@ -67,11 +70,21 @@ class WorkQueue(Generic[Key]):
         """The key has newer state: its turn comes as soon as it can, and its failures are forgotten."""
         self._failures.pop(key, None)
         if key in self._running:
+            self._late.discard(key)
             self._running[key] = True
             return
         self._stop_waiting(key)
         self._unpark(key)
+        self._hurry(key)
         self._make_ready(key, URGENT if urgent else self._rank(key))
+
+    def add_late(self, key: Key) -> None:
+        """The key is to have a turn when those that have newer state have had theirs."""
+        if key in self._running:
+            self._running[key] = True
+        elif not self.is_active(key) and key not in self._waiting:
+            self._late.add(key)
+            self._make_ready(key, self._rank_of(key))
 
     def retry(self, key: Key, delay: float | None = None) -> float:
         """The attempt failed: try again after `delay` seconds, or after a longer back-off each time.
@@ -103,6 +116,11 @@ class WorkQueue(Generic[Key]):
             return
         self._parked[key] = parked
         for other in parked:
+            if key not in self._late and other in self._late:
+                ready = other in self._ready
+                self._hurry(other)
+                if ready:
+                    self._make_ready(other, self._rank(other))
             self._awaited.setdefault(other, set()).add(key)
 
     async def get(self) -> Key:
@@ -124,9 +142,10 @@ class WorkQueue(Generic[Key]):
         if again:
             self._stop_waiting(key)
             self._unpark(key)
-            self._make_ready(key, self._rank(key))
+            self._make_ready(key, self._rank_of(key))
         elif key not in self._waiting and key not in self._parked:
             self._failures.pop(key, None)
+            self._late.discard(key)
         if key not in self._parked:
             self._release(key)
         if not self._running:
@@ -143,6 +162,15 @@ class WorkQueue(Generic[Key]):
             timer.cancel()
         self._waiting.clear()
 
+    def _rank_of(self, key: Key) -> int:
+        return self._rank(key) + (_LATE if key in self._late else 0)
+
+    def _hurry(self, key: Key) -> None:
+        """It isn't late any longer; if it is ready, it is to be made so anew."""
+        if key in self._late:
+            self._late.discard(key)
+            self._ready.pop(key, None)
+
     def _make_ready(self, key: Key, rank: int) -> None:
         if key in self._ready and rank != URGENT:
             return
@@ -156,7 +184,7 @@ class WorkQueue(Generic[Key]):
         if key in self._running:
             self._running[key] = True
         else:
-            self._make_ready(key, self._rank(key))
+            self._make_ready(key, self._rank_of(key))
 
     def _stop_waiting(self, key: Key) -> None:
         timer = self._waiting.pop(key, None)
@@ -180,4 +208,4 @@ class WorkQueue(Generic[Key]):
                 if waiter in self._running:
                     self._running[waiter] = True
                 else:
-                    self._make_ready(waiter, self._rank(waiter))
+                    self._make_ready(waiter, self._rank_of(waiter))

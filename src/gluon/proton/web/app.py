@@ -28,6 +28,7 @@ from gluon.proton.web.bindings import (
     PortBindingItem,
 )
 from gluon.proton.web.connection import RequestCutShort, whole_or_refused
+from gluon.proton.web.controllers import Controllers
 from gluon.proton.web.health import HealthCheck, Liveness, Readiness
 from gluon.proton.web.metrics import MeasuredRequests, Metrics
 from gluon.proton.web.objects import Collection, Item
@@ -78,6 +79,7 @@ def make_app(
     app.add_route("/healthcheck/ready", Readiness(health))
     app.add_route("/healthcheck/live", Liveness())
     app.add_route("/metrics", Metrics(sampling, settings.metrics_public))
+    app.add_route("/controllers", Controllers(etcd, keys))
     app.add_route("/proton", Services(registry))
     app.add_route("/proton/{service}", Versions(registry))
     app.add_route(version, Version(registry))

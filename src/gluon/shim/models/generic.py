@@ -60,7 +60,10 @@ class GenericApiModel:
         if view.api_object.role is Role.PORT:
             for interface in view.referrers_with_role(Role.INTERFACE):
                 yield interface
-                yield from interface.referrers_with_role(Role.SERVICE_BINDING)
+                for binding in interface.referrers_with_role(Role.SERVICE_BINDING):
+                    yield binding
+                    if (service := binding.to(Role.SERVICE)) is not None:
+                        yield service
         for attribute in view.api_object.references:
             target = view.follow(attribute.name)
             if target is not None and self.rank(target.object_name) < self.rank(view.object_name):
