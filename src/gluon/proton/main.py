@@ -19,8 +19,9 @@ from gluon.proton.options import Settings, load
 from gluon.store.database import DatabaseError, open_database
 
 _STOPPING = 5.0
-"""Seconds beyond the drain delay and the bind timeout that workers get to end: to answer, to close connections,
-to hand over."""
+"""Seconds beyond drain delay and bind timeout that workers get to end: to answer, to close connections, to
+hand over.
+"""
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ DRAIN_MARGIN = 2.0
 """Seconds beyond the bind timeout that a stopping server gives to requests under way."""
 
 _LAST_WORD = 1.0
-"""Seconds that requests have to be answered whose time is over: the answer itself is all that is left to do."""
+"""Seconds that requests have to be answered whose time is over: all that is left to do is the answer."""
 
 _KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients and load balancers keep theirs, so that it
@@ -62,7 +62,9 @@ async def serve(
             server.force_exit = stop.is_set() and signum is signal.SIGINT
             end()
         else:
-            _log.info("asked to end: not ready any more, and closing the address in %g s", settings.drain_delay)
+            _log.info(
+                "asked to end: not ready any more, and closing the address in %g s", settings.drain_delay
+            )
             loop.call_later(settings.drain_delay, end)
         proton.leave()
         stop.set()
