@@ -76,8 +76,8 @@ API_OPTIONS = [
         default=0.0,
         min=0.0,
         help="Seconds that a server goes on serving after SIGTERM, while /healthcheck/ready says that it "
-        "stops, before it closes its address: as many as a load balancer takes to notice. 0 closes it at once, "
-        "for clients that try another server when a connection is refused.",
+        "stops, before it closes its address: as many as a load balancer takes to notice. 0 closes it at "
+        "once, for clients that try another server when a connection is refused.",
     ),
     cfg.IntOpt(
         "max_watchers",

@@ -143,10 +143,10 @@ class _Server(uvicorn.Server):
         _log.info("listening on %s", self._address)
         self._ready()
 
-    async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, answer what is under way, and have what takes too long say so."""
         await super().shutdown(sockets)
-        # They were cancelled, and nobody has waited for what they say to that (see `gluon.proton.web.last_word`).
+        # They were cancelled, and uvicorn waits for no answer to that (see `gluon.proton.web.last_word`).
         late = set(self.server_state.tasks)
         if late and not self.force_exit:
             await asyncio.wait(late, timeout=_LAST_WORD)

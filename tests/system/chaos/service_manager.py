@@ -27,7 +27,7 @@ class ServiceManager:
         self._report = report
 
     async def run(self) -> None:
-        """Until cancelled; raises AssertionError with the last words of a program that had no reason to end."""
+        """Until cancelled; AssertionError with the last words of a program that had no reason to end."""
         while True:
             await asyncio.sleep(_LOOK)
             ended = {name: program for name, program in self._programs.items() if program.has_ended}

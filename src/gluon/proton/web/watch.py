@@ -32,7 +32,7 @@ STALLED = 30.0
 """Seconds that a client may take nothing while there is something to send; then it is hung up on."""
 
 STALLED_AT_THE_END = 1.0
-"""The same, once the server stops: one that takes nothing would hold up its end for as long as that may last."""
+"""The same, once the server stops: one that takes nothing would hold up its end for as long as may be."""
 
 LIFETIME = 3600.0
 """Seconds after which a stream ends: who comes back is asked anew who it is and what it may see."""
