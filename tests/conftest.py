@@ -6,11 +6,18 @@ import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gluon.etcd.client import Etcd
 from servers.databases import database_url, mariadb_server, postgresql_server
 from servers.etcd import EtcdServer
+
+# How long it takes to make an example, or to try it, tells of the machine and of who else is at work there.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 __all__ = ["database_url", "mariadb_server", "postgresql_server"]
 """Fixtures that stand beside what they are about."""

@@ -57,7 +57,7 @@ class Command:
             [PROTONCLIENT, *self._options, *arguments],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             env={**os.environ, **environment},
             check=False,
         )

@@ -15,14 +15,14 @@ PROTON_SERVER = str(Path(sys.executable).with_name("proton-server"))
 class ServerProcess:
     """The command on one port and one database."""
 
-    def __init__(self, directory: Path, etcd_port: int, prefix: str) -> None:
+    def __init__(self, directory: Path, etcd_port: int, prefix: str, *, bind_timeout: float = 0.5) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         [port] = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self._config = directory / "proton.conf"
         self._log = directory / "log"
         self._config.write_text(
-            f"[api]\nport = {port}\netcd_port = {etcd_port}\nbind_timeout = 0.5\n"
+            f"[api]\nport = {port}\netcd_port = {etcd_port}\nbind_timeout = {bind_timeout}\n"
             f"[etcd]\nprefix = {prefix}\n"
             f"[database]\nconnection = sqlite:///{directory}/gluon.sqlite\n"
         )
@@ -42,10 +42,10 @@ class ServerProcess:
             raise AssertionError(f"it ended with {code}: {self._log.read_text()}")
 
     def stop(self) -> None:
-        """In order; fails when that takes long."""
+        """In order; fails when it ends otherwise."""
         assert self._process is not None
         self._process.terminate()
-        assert self._process.wait(10) == 0
+        assert self._process.wait(60) == 0
         self._process = None
 
     def kill(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ def protonclient(*arguments: str, **environment: str) -> subprocess.CompletedPro
         [PROTONCLIENT, *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         env={**os.environ, **environment},
         check=False,
     )
@@ -50,14 +50,19 @@ def test_help_needs_no_server_and_no_http_library() -> None:
 
 
 def test_help_is_there_at_once() -> None:
-    seconds = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        result = protonclient("--help", OS_PROTON_PORT="1")
-        seconds.append(time.perf_counter() - begin)
-        assert result.returncode == 0
-        assert "--api" in result.stdout
-    assert min(seconds) < 0.4
+    """Soon after the library for command lines is, that is; in processor time, which load doesn't change."""
+
+    def seconds(*command: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        result = subprocess.run(
+            command, capture_output=True, text=True, check=True, env={**os.environ, "OS_PROTON_PORT": "1"}
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert "--api" in result.stdout or "--help" not in command
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    floor = min(seconds(sys.executable, "-c", "import click") for _ in range(3))
+    assert min(seconds(PROTONCLIENT, "--help") for _ in range(3)) < 2.5 * floor
 
 
 @pytest.mark.parametrize("arguments", [[], ["--api", "x"], ["--api", "x", "port-list"], ["port-list"]])
@@ -113,7 +118,7 @@ def test_ctrl_c_ends_quietly() -> None:
         # The first request is on its way when it is logged.
         assert any("REQ" in line or "Starting new HTTP connection" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
     assert "Traceback" not in err

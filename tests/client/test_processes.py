@@ -39,7 +39,7 @@ class TestProcesses:
         process.stdout.close()
         assert process.stderr.read() == ""
         process.stderr.close()
-        assert process.wait(30) == 1
+        assert process.wait(60) == 1
 
     def test_a_full_disk_is_one_line(self, protonclient: Command) -> None:
         command = [PROTONCLIENT, "--url", protonclient.url, "--api", "net-l3vpn", "vpn-list"]
@@ -85,5 +85,5 @@ def at_a_terminal(url: str, *arguments: str) -> str:
             break
         printed += chunk
     os.close(ours)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     return printed.decode()

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gluon.model.catalog import bundled_models_dir
@@ -15,9 +15,6 @@ from gluon.model.documents import Source
 from gluon.model.formats import FORMATS
 from gluon.model.language import PLACES, TYPES
 from gluon.model.library import Library
-
-# Compiling takes milliseconds, and longer on a busy machine, of which no deadline should tell.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LIBRARY = Library((bundled_models_dir(),))
 SAMPLES = [path.read_text() for path in sorted(bundled_models_dir().glob("*/*.yaml"))]
@@ -65,13 +62,11 @@ def compiled(content: bytes) -> Compiled:
     return result
 
 
-@unhurried
 @given(st.binary(max_size=200))
 def test_any_bytes(content: bytes) -> None:
     compiled(content)
 
 
-@unhurried
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!|>'\"%@`#,?<~ \n\t\\0123"), max_size=80))
 def test_any_text_of_yamls_own_characters(text: str) -> None:
     compiled(text.encode())
@@ -89,7 +84,6 @@ _values = st.recursive(
 )
 
 
-@unhurried
 @given(_values)
 def test_any_structure_of_the_languages_words(value: Any) -> None:
     compiled(json.dumps(value).encode())
@@ -135,7 +129,6 @@ _object = st.fixed_dictionaries(
 )
 
 
-@unhurried
 @given(st.dictionaries(st.sampled_from([*NAMES, "A", "B"]), _object, max_size=6), st.booleans())
 def test_any_objects(objects: dict[str, Any], imports: bool) -> None:
     file = {"file_version": "1.0", "info": {"name": "acme", "version": "1.0"}, "objects": objects}
@@ -144,7 +137,6 @@ def test_any_objects(objects: dict[str, Any], imports: bool) -> None:
     compiled(json.dumps(file).encode())
 
 
-@unhurried
 @given(st.sampled_from(SAMPLES), st.data())
 def test_a_good_model_with_one_thing_changed(sample: str, data: st.DataObject) -> None:
     places = [match.span() for match in re.finditer(r"[^\s:]+|[:\s]", sample)]

@@ -17,6 +17,7 @@ from servers.etcd import EtcdServer, free_ports
 from servers.postgresql import PostgresqlServer
 
 PORTS = "/proton/net-l3vpn/v1.0/ports"
+PROFILE = '{"once":"more"}'
 
 
 @pytest.fixture
@@ -85,6 +86,28 @@ async def test_a_write_that_is_done_is_not_said_to_have_failed_since_the_rest_of
             answer = await api.put(item, **bind, name="renamed while it is bound")
         assert (answer["name"], answer["vif_type"]) == ("renamed while it is bound", "binding_failed")
         await first
+
+
+async def test_a_binding_that_is_made_is_not_said_to_have_failed_since_it_can_not_be_read_again(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(work: object) -> None:
+        raise DatabaseUnavailable("it has just gone away")
+
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=0.2) as api:
+        bind = {"host_id": "compute-1", "device_id": str(uuid.uuid4())}
+        created = await api.create(PORTS, **port(), **bind)
+        path = f"{PORTS}/{created['id']}/bindings"
+        with monkeypatch.context() as patch:
+            patch.setattr(api.server._database, "read", gone)
+            added = await api.create(path, host="compute-2")
+            inactive = await api.put(f"{path}/compute-2", host="compute-2", profile=PROFILE)
+            active = await api.put(f"{path}/compute-1", host="compute-1")
+        for binding in (added, inactive, active):
+            assert binding["vif_type"] == "binding_failed"
+        assert inactive["profile"] == PROFILE
+        known = {binding["host"]: binding for binding in (await api.get(path))["bindings"]}
+        assert known == {"compute-1": active, "compute-2": inactive}
 
 
 async def test_writes_of_many_clients_while_the_database_restarts_are_done_or_not_and_said_so(

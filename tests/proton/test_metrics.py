@@ -17,6 +17,7 @@ from proton.serving import TENANT, Api, port, serving
 from servers.etcd import EtcdServer
 
 BIND = {"host_id": "compute-1", "device_id": str(uuid.uuid4()), "device_owner": "compute:nova"}
+COUNT = "gluon_bind_seconds_count"
 PLURAL = "/proton/{service}/{version}/{plural}"
 Labels = dict[str, str]
 
@@ -118,42 +119,49 @@ async def test_what_waits_for_etcd_is_shown(tmp_path: Path, own_etcd_server: Etc
         assert metrics.value("gluon_etcd_errors_total", error="EtcdUnavailable") > 0
 
 
-async def test_binds_are_counted_by_result_and_late_answers_besides(
-    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
-) -> None:
-    count = "gluon_bind_seconds_count"
-    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=1.0) as api:
+async def test_binds_are_counted_by_result(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str) -> None:
+    # Nothing takes as long as that: no bind may time out because the machine is busy.
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=100.0) as api:
         api.http.base_url = api.http.base_url.join("/proton/net-l3vpn/v1.0/")
         async with controller_on(api) as controller:
             ports = [(await api.create("ports", **port()))["id"] for _ in range(3)]
             await api.put(f"ports/{ports[0]}", **BIND)
             controller.refusing = "no"
             await api.put(f"ports/{ports[1]}", **BIND)
-            controller.refusing, controller.answering = None, False
-            binding = asyncio.create_task(api.put(f"ports/{ports[2]}", **BIND))
-            asked = await controller.asked(ports[2])
+            controller.answering = False
+            overtaken = asyncio.create_task(api.put(f"ports/{ports[2]}", **BIND))
+            await controller.asked(ports[2])
             assert (await shown(api)).value("gluon_binds_waiting") == 1
-            await binding
-            metrics = await shown(api)
-            assert [metrics.value(count, result=r) for r in ("bound", "refused", "timed_out", "late")] == [
-                1,
-                1,
-                1,
-                0,
-            ]
-            assert metrics.value("gluon_binds_waiting") == 0
-            await controller.answer(asked)
-            metrics = await settled(api, count, 1, result="late")
-            assert 1.0 < metrics.value("gluon_bind_seconds_sum", result="late") < 10
-            assert metrics.value("gluon_bind_answers_total", result="taken") == 3
-
-            overtaken = asyncio.create_task(api.put(f"ports/{ports[2]}", **BIND | {"host_id": "compute-2"}))
-            async with asyncio.timeout(10):
-                while not any(d["host_id"] == "compute-2" for d in controller.seen):
-                    await asyncio.sleep(0.02)
             await api.put(f"ports/{ports[2]}", host_id=None)
             await overtaken
-            assert (await shown(api)).value(count, result="superseded") == 1
+            metrics = await shown(api)
+    assert metrics.value("gluon_binds_waiting") == 0
+    assert metrics.value("gluon_bind_answers_total", result="taken") == 2
+    assert binds(metrics) == {"bound": 1, "refused": 1, "superseded": 1, "timed_out": 0, "late": 0}
+
+
+async def test_binds_without_an_answer_are_counted_and_late_answers_besides(
+    tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    async with serving(tmp_path, etcd_server.url, etcd_prefix, bind_timeout=0.2) as api:
+        api.http.base_url = api.http.base_url.join("/proton/net-l3vpn/v1.0/")
+        async with controller_on(api) as controller:
+            controller.answering = False
+            created = await api.create("ports", **port(), **BIND)
+            asked = await controller.asked(created["id"])
+            metrics = await shown(api)
+            assert metrics.value("gluon_binds_waiting") == 0
+            assert binds(metrics) == {"bound": 0, "refused": 0, "superseded": 0, "timed_out": 1, "late": 0}
+            await controller.answer(asked)
+            metrics = await settled(api, COUNT, 1, result="late")
+    assert 0.2 < metrics.value("gluon_bind_seconds_sum", result="late") < 60
+    assert binds(metrics) == {"bound": 0, "refused": 0, "superseded": 0, "timed_out": 1, "late": 1}
+
+
+def binds(metrics: Shown) -> dict[str, float]:
+    """How many binds had which result."""
+    results = ("bound", "refused", "superseded", "timed_out", "late")
+    return {result: metrics.value(COUNT, result=result) for result in results}
 
 
 async def test_served_models_are_named_with_their_digests(api: Api) -> None:

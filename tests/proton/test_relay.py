@@ -150,7 +150,10 @@ async def test_a_key_that_is_deleted_and_made_anew_is_seen_to_be(here: Site) -> 
     assert found is not None and found.version == 1
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     data=st.lists(
         st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=8), min_size=1, max_size=25

@@ -152,6 +152,10 @@ class TestFiltersAndFields:
         assert (await api.get("vpns", 400, start_revision="1"))["errors"][0]["field"] == "start_revision"
         answer = await api.request("GET", "vpns?watch", 400, headers={"Last-Event-ID": "what"})
         assert answer.json()["errors"][0]["field"] == "Last-Event-ID"
+        # etcd's first revision is 1.
+        for nonsense in ("0.1", "1-0.1", "1.x", "-1"):
+            answer = await api.request("GET", "vpns?watch", 400, headers={"Last-Event-ID": nonsense})
+            assert answer.json()["errors"][0]["field"] == "Last-Event-ID"
 
 
 class TestTenants:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,19 @@ class TestSlowReaders:
             assert [e.data["id"] for e in events] == [f"{n:03}" for n in range(80)]
         finally:
             client.close()
+
+    async def test_one_that_takes_nothing_does_not_keep_a_server_from_stopping(
+        self, tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: str
+    ) -> None:
+        async with serving(tmp_path, etcd_server.url, etcd_prefix) as api:
+            api.http.base_url = api.http.base_url.join(V1)
+            begin = await start(api)
+            client = await self.connect(api, begin)
+            async with watching(api, after=begin) as swift:
+                await asyncio.gather(swift.take(80), self.write(api, range(80)))
+            began = time.monotonic()
+        assert time.monotonic() - began < watch.STALLED / 2
+        client.close()
 
     async def test_one_that_comes_too_late_goes_on_where_it_was(
         self, api: Api, monkeypatch: pytest.MonkeyPatch

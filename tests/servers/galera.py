@@ -19,7 +19,8 @@ from servers.process import ServerProcess
 from servers.programs import find_program, program_environment
 
 _NAME = "gluon-test"
-_PATIENCE = 60.0
+_PATIENCE = 120.0
+"""Seconds: a copy of all data by rsync takes half a minute of a busy machine."""
 
 # rsync's daemon, which receives a node's first copy of the data, becomes `nobody` where root starts it.
 _RSYNC = """#!/bin/sh
@@ -76,6 +77,10 @@ class GaleraNode(MariadbServer):
             self.data.mkdir()
             self.write_init_file()
         super().start(*more)
+
+    def wait_ready(self) -> None:
+        """Return when it takes part in the cluster, for which it may need all data from another node."""
+        self._process.wait_until(self.answers, _PATIENCE)
 
     def answers(self) -> bool:
         """Whether it takes part in the cluster, up to date."""

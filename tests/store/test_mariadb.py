@@ -448,3 +448,27 @@ def test_urls_that_can_not_be_used_say_why(query: str, said: str) -> None:
 def test_a_url_names_a_database() -> None:
     with pytest.raises(UnsupportedDatabase, match="names no database"):
         open_database("mysql+asyncmy://me@localhost")
+
+
+class _ResetAtOnce:
+    """A connection that the server resets between its being made and the driver's look at its socket."""
+
+    async def connect(self) -> None:
+        raise RuntimeError("Transport does not expose socket instance")
+
+    def close(self) -> None: ...
+
+
+async def test_a_connection_that_is_reset_at_once_is_a_database_that_is_away(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(url) as database:
+        with monkeypatch.context() as patch:
+            patch.setattr(database._driver, "_connection", lambda host, port: _ResetAtOnce())
+            database._pool.drop_idle()
+            with pytest.raises(DatabaseUnavailable, match="hung up at once"):
+                await database.read(_nothing)
+        await database.read(_nothing)
+
+
+async def _nothing(tx: Transaction) -> None: ...

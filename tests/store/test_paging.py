@@ -57,7 +57,10 @@ FILTERS = st.fixed_dictionaries(
         "on": st.lists(st.none() | st.booleans(), min_size=1, max_size=2),
     },
 )
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @pytest.fixture

@@ -31,7 +31,10 @@ THING = st.fixed_dictionaries(
         "data": st.none() | st.just("{ }") | st.just('"' + "x" * 65000 + '"'),
     }
 )
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @pytest.fixture

@@ -82,13 +82,47 @@ def test_each_worker_shows_all_until_one_dies(files: WorkerFiles) -> None:
             worker.kill()
 
 
-def test_the_directory_goes_with_its_parent_or_is_removed_by_the_next(tmp_path: Path) -> None:
+PARENT = """
+import sys, time
+from pathlib import Path
+from gluon.telemetry.worker_files import WorkerFiles
+with WorkerFiles(within=Path(sys.argv[1])) as files:
+    print(files.path, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_directory_of_a_parent_that_was_killed_is_removed_by_the_next_and_no_other(
+    tmp_path: Path,
+) -> None:
+    def parent() -> tuple[subprocess.Popen[str], Path]:
+        command = [sys.executable, "-c", PARENT, str(tmp_path)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        return process, Path(process.stdout.readline().strip())
+
+    (killed, orphan), (alive, used) = parent(), parent()
+    try:
+        killed.kill()
+        killed.communicate()
+        assert orphan.is_dir()
+        strange = tmp_path / "another"
+        strange.mkdir()
+        with WorkerFiles(within=tmp_path) as files:
+            assert sorted(tmp_path.iterdir()) == sorted([strange, used, files.path])
+        assert sorted(tmp_path.iterdir()) == sorted([strange, used])
+        alive.communicate("")
+        assert list(tmp_path.iterdir()) == [strange]
+    finally:
+        alive.kill()
+        alive.communicate()
+
+
+def test_directories_of_the_last_release_belong_to_the_process_in_their_names(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    orphan, strange = tmp_path / f"gluon-metrics-{dead.pid}-abc", tmp_path / "another"
+    orphan, used = (tmp_path / f"gluon-metrics-{pid}-abc" for pid in (dead.pid, os.getpid()))
     orphan.mkdir()
-    strange.mkdir()
+    used.mkdir()
     with WorkerFiles(within=tmp_path) as files:
-        assert files.path.is_dir()
-        assert not orphan.exists()
-    assert list(tmp_path.iterdir()) == [strange]
+        assert sorted(tmp_path.iterdir()) == sorted([used, files.path])

@@ -121,7 +121,8 @@ class Binder:
         bind_id = str(uuid4())
         with self._waits.expecting([bind_id]):
             port, host = await self._bindings.add(request, proton, hosted, target, body, bind_id)
-            return await self._settled_binding(request, proton, target, port, bind_id), host
+            settled = self._settled_binding(request, proton, target, port, bind_id)
+            return await _binding_seen_through(port, bind_id, settled), host
 
     async def change_binding(
         self,
@@ -140,9 +141,8 @@ class Binder:
             port = await self._bindings.change(request, proton, hosted, target, host, body, bind_id)
             if port.row["bind_id"] == bind_id and not request.dry_run:
                 self._supersede(target.key, port.revision, bind_id)
-                await self._settled(hosted, port.row)
-                return await self._bindings.get(request.identity, proton, hosted, _anew(target))
-            return await self._settled_binding(request, proton, target, port, bind_id)
+            settled = self._settled_binding(request, proton, target, port, bind_id)
+            return await _binding_seen_through(port, bind_id, settled)
 
     async def activate_binding(
         self, request: WriteRequest, proton: Proton, hosted: HostedObject, target: Target, host: str
@@ -230,8 +230,13 @@ class Binder:
     async def _settled_binding(
         self, request: WriteRequest, proton: Proton, target: Target, port: BoundPort, bind_id: str
     ) -> BoundPort:
-        """A port whose inactive binding may have begun to be bound as `bind_id`, once that is settled."""
-        if request.dry_run or not any(binding.bind_id == bind_id for binding in port.inactive):
+        """A port one of whose bindings may have begun to be bound as `bind_id`, once that is settled."""
+        if request.dry_run:
+            return port
+        if port.row["bind_id"] == bind_id:
+            await self._settled(port.hosted, port.row)
+            return await self._bindings.get(request.identity, proton, port.hosted, _anew(target))
+        if not any(binding.bind_id == bind_id for binding in port.inactive):
             return port
         self._inactive[bind_id] = PendingBind(port.hosted, target.key, bind_id)
         try:
@@ -261,6 +266,16 @@ class Binder:
         under_way = self._under_way.get(port_id)
         if under_way is not None and under_way.bind.bind_id != bind_id and under_way.revision < revision:
             self._waits.settle(under_way.bind.bind_id, None)
+
+
+async def _binding_seen_through(port: BoundPort, bind_id: str, settled: Awaitable[BoundPort]) -> BoundPort:
+    """As `Binder._seen_through`: what was written stays said, whether or not it can be read again."""
+    try:
+        return await settled
+    except DatabaseError as error:
+        key = port.row[port.hosted.api.key]
+        _log.error("port %s: how a bind of it ended can't be read: %s", key, error)
+        return port.with_failed(bind_id)
 
 
 def _anew(target: Target) -> Target:

@@ -71,3 +71,7 @@ class Unprocessable(RequestError):
 
 class Unavailable(RequestError):
     """Something that the server needs is away; try again later (503)."""
+
+
+class Stopping(Unavailable):
+    """The server stops, and has no time left to see a request through (503)."""

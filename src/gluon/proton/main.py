@@ -19,7 +19,9 @@ from gluon.proton.options import Settings, load
 from gluon.store.database import DatabaseError, open_database
 
 _STOPPING = 5.0
-"""Seconds beyond the bind timeout that workers get to end: to answer, to close connections, to hand over."""
+"""Seconds beyond drain delay and bind timeout that workers get to end: to answer, to close connections, to
+hand over.
+"""
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def _supervise(settings: Settings, listening: socket.socket, arguments: Sequence
             settings.workers,
             command,
             (listening.fileno(), crowd_fd),
-            grace=settings.bind_timeout + _STOPPING,
+            grace=settings.drain_delay + settings.bind_timeout + _STOPPING,
             close=listening.close,
             left=Crowd(crowd_fd, settings.workers).leave,
             environment=metrics.environment(),

@@ -71,6 +71,14 @@ API_OPTIONS = [
         help="Seconds that a bind request waits for a controller's answer. When they are over it answers "
         "with vif_type binding_failed; a late answer still reaches the port.",
     ),
+    cfg.FloatOpt(
+        "drain_delay",
+        default=0.0,
+        min=0.0,
+        help="Seconds that a server goes on serving after SIGTERM, while /healthcheck/ready says that it "
+        "stops, before it closes its address: as many as a load balancer takes to notice. 0 closes it at "
+        "once, for clients that try another server when a connection is refused.",
+    ),
     cfg.IntOpt(
         "max_watchers",
         default=1000,
@@ -211,6 +219,7 @@ class Settings:
     max_body: int
     max_bulk: int
     bind_timeout: float
+    drain_delay: float
     max_watchers: int
     workers: int
     database_url: str
@@ -245,6 +254,7 @@ def load(arguments: list[str], version: str) -> tuple[cfg.ConfigOpts, Settings]:
         max_body=conf.api.max_body,
         max_bulk=conf.api.max_bulk,
         bind_timeout=conf.api.bind_timeout,
+        drain_delay=conf.api.drain_delay,
         max_watchers=conf.api.max_watchers,
         workers=conf.workers or conf.api.workers,
         database_url=conf.database.connection,

@@ -17,7 +17,7 @@ from typing import Any
 
 from gluon.particle.tables import BindState
 from gluon.particle.validators import InvalidBody
-from gluon.proton.binding import binding_changes
+from gluon.proton.binding import FAILED, binding_changes
 from gluon.proton.bodies import wrong_fields
 from gluon.proton.change import BINDINGS, Change
 from gluon.proton.controllers import NO_CONTROLLERS, ControllersByService
@@ -84,6 +84,18 @@ class BoundPort:
     def is_active_on(self, host: str) -> bool:
         """Whether the active binding is on that host."""
         return self.active is not None and self.active.host == host
+
+    def with_failed(self, bind_id: str) -> BoundPort:
+        """What is known of it when a bind can't be followed any more that nobody had answered yet."""
+        if self.row["bind_id"] == bind_id and self.row["bind_state"] == BindState.PENDING:
+            return replace(self, row=self.row | {"vif_type": FAILED})
+        inactive = tuple(
+            replace(binding, vif_type=FAILED)
+            if binding.bind_id == bind_id and binding.state == BindState.PENDING
+            else binding
+            for binding in self.inactive
+        )
+        return replace(self, inactive=inactive)
 
     def unknown(self, host: str) -> NotFound:
         """The error for a host on which there is no binding."""

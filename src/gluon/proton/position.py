@@ -37,4 +37,8 @@ class Position:
         if found is None:
             raise ValueError("must be the id of an event, or a revision of etcd")
         cluster_id = None if found["cluster"] is None else int(found["cluster"], 16)
-        return cls(cluster_id, int(found["revision"]), int(found["part"] or 0))
+        revision, part = int(found["revision"]), int(found["part"] or 0)
+        if part and not revision:
+            # etcd counts from 1 on: before that there is nothing of which a part could have been told.
+            raise ValueError("has a part of revision 0, in which nothing can have changed")
+        return cls(cluster_id, revision, part)

@@ -134,8 +134,9 @@ class ProtonServer:
                 *(self.feeds, self._registry),
             ),
         )
-        signs = VitalSigns(self._database, outbox, self._etcd, lambda: self._hosted, lambda: self._stopping)
+        signs = VitalSigns(self._database, outbox, self._etcd, lambda: self._hosted, lambda: self._leaving)
         self._tasks: list[asyncio.Task[None]] = []
+        self._leaving = False
         self._stopping = False
         self.broken = asyncio.Event()
         """Set when a part that should run for as long as the server does has ended."""
@@ -190,9 +191,13 @@ class ProtonServer:
             task.add_done_callback(self._part_ended)
             self._tasks.append(task)
 
+    def leave(self) -> None:
+        """Be no longer ready: load balancers look for another server, before this one stops listening."""
+        self._leaving = True
+
     async def stop(self) -> None:
         """Stop everything; the relay hands over at once, and what it had not sent stays in the outbox."""
-        self._stopping = True
+        self._leaving = self._stopping = True
         for part in (
             self._sampling,
             self._open_binds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -23,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 DRAIN_MARGIN = 2.0
 """Seconds beyond the bind timeout that a stopping server gives to requests under way."""
+
+_LAST_WORD = 1.0
+"""Seconds that requests have to be answered whose time is over: all that is left to do is the answer."""
 
 _KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than clients and load balancers keep theirs, so that it
@@ -47,15 +51,26 @@ async def serve(
     proton = ProtonServer(conf, settings, default_url=f"http://{_address(settings, listening)}")
     server = _Server(proton, settings, listening, place, ready)
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        server.should_exit = True
 
     def asked_to_end(signum: signal.Signals) -> None:
-        # Who asks a second time, at a terminal, doesn't want to wait.
-        server.force_exit = stop.is_set() and signum is signal.SIGINT
-        server.should_exit = True
+        if stop.is_set() or not settings.drain_delay:
+            # Who asks a second time, at a terminal, doesn't want to wait.
+            server.force_exit = stop.is_set() and signum is signal.SIGINT
+            end()
+        else:
+            _log.info(
+                "asked to end: not ready any more, and closing the address in %g s", settings.drain_delay
+            )
+            loop.call_later(settings.drain_delay, end)
+        proton.leave()
         stop.set()
 
     for signum in signals:
-        asyncio.get_running_loop().add_signal_handler(signum, asked_to_end, signum)
+        loop.add_signal_handler(signum, asked_to_end, signum)
     try:
         if await _done_before(stop, proton.start()):
             ending = asyncio.create_task(_end_with(proton, server))
@@ -109,7 +124,7 @@ class _Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=int(settings.bind_timeout + DRAIN_MARGIN),
+            timeout_graceful_shutdown=math.ceil(settings.bind_timeout + DRAIN_MARGIN),
         )
         super().__init__(config)
         self._address = _address(settings, listening)
@@ -127,6 +142,14 @@ class _Server(uvicorn.Server):
         self.servers = [self._acceptor]  # type: ignore[list-item]
         _log.info("listening on %s", self._address)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, answer what is under way, and have what takes too long say so."""
+        await super().shutdown(sockets)
+        # They were cancelled, and uvicorn waits for no answer to that (see `gluon.proton.web.last_word`).
+        late = set(self.server_state.tasks)
+        if late and not self.force_exit:
+            await asyncio.wait(late, timeout=_LAST_WORD)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""

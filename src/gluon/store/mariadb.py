@@ -70,7 +70,7 @@ class MariadbDriver:
             connection = self._connection(host, port)
             try:
                 async with asyncio.timeout(patience):
-                    await connection.connect()
+                    await _connect(connection)
                     return await self._session(connection)
             except BaseException as error:
                 connection.close()
@@ -167,6 +167,14 @@ class MariadbDriver:
         if old:
             await cursor.execute(f"DELETE FROM {COMMITS} WHERE number IN ({old})")
             await cursor.execute("COMMIT")
+
+
+async def _connect(connection: Connection) -> None:
+    try:
+        await connection.connect()
+    except RuntimeError as error:
+        # The driver wants to set up the socket of its transport: one that was reset meanwhile has none.
+        raise errors.OperationalError(2013, f"the server hung up at once: {error}") from error
 
 
 def mariadb_database(url: URL, options: DatabaseOptions) -> NetworkedDatabase:

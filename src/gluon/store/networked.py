@@ -139,7 +139,9 @@ class NetworkedDatabase:
                 begun[1].close()
             raise
         # What has a session is completed, even if its caller is gone.
-        return await asyncio.shield(asyncio.create_task(self._complete(session, work, begun, alone)))
+        completing = asyncio.create_task(self._complete(session, work, begun, alone))
+        completing.add_done_callback(_heard)
+        return await asyncio.shield(completing)
 
     async def _complete(
         self,
@@ -397,6 +399,12 @@ class NetworkedDatabase:
             raise (kind or DatabaseUnavailable)(
                 f"{self._driver.name} can't be reached: {str(error) or type(error).__name__}"
             ) from error
+
+
+def _heard(task: asyncio.Task[Any]) -> None:
+    """Have asyncio not complain of an error that nobody has heard: whoever waited for it was let go."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _going_on(running: Coroutine[Any, Any, T], wanted: Any) -> T:

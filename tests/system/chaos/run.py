@@ -12,6 +12,7 @@ from typing import Any
 
 from system.chaos.contention import contending
 from system.chaos.plan import Fault, mishaps
+from system.chaos.service_manager import ServiceManager
 from system.chaos.stack import ChaosStack, everything
 from system.chaos.trouble import Trouble
 from system.chaos.watch_witness import WatchWitness
@@ -35,6 +36,7 @@ class Survived:
     seed: int
     seconds: float
     mishaps: dict[tuple[Fault, str], int]
+    restarts: int
     acknowledged: int
     contended: int
     in_doubt: int
@@ -51,6 +53,7 @@ class Survived:
             f"seed {self.seed}: {self.seconds:.0f} s, {sum(self.mishaps.values())} mishaps",
             f"  {self.acknowledged} writes acknowledged, {self.in_doubt} in doubt; requests unanswered: "
             f"{self.unanswered}, answered with 503: {self.unavailable}",
+            f"  {self.restarts} times a program could not start, and was started again",
             f"  {self.contended} writes of objects that others wrote at the same time",
             f"  {self.events} changes and {self.answers} answers seen in etcd",
             f"  {self.watched} events seen over HTTP, by watches that resumed {self.resumed} times",
@@ -74,6 +77,7 @@ async def survive(
             watching(stack.cluster.urls, stack.keys) as feed,
             _witness(stack) as witness,
             _watchers(stack) as watchers,
+            _managed(stack, report) as manager,
         ):
             async with clients_at_work(stack, CLIENTS, seed) as load:
                 async with contending(stack, load.ledger, seed) as contention:
@@ -89,10 +93,12 @@ async def survive(
             contention.compare(collections["vpns"])
             await _watchers_know(watchers, collections["ports"])
             agreed_after = time.monotonic() - healed
+            restarts = manager.restarts.total()
         return Survived(
             seed,
             lasted,
             dict(trouble.survived),
+            restarts,
             load.ledger.acknowledged,
             contention.acknowledged,
             load.ledger.in_doubt,
@@ -118,6 +124,21 @@ async def _witness(stack: ChaosStack) -> AsyncIterator[AnswerWitness]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def _managed(stack: ChaosStack, report: Callable[[str], None]) -> AsyncIterator[ServiceManager]:
+    """Have programs started again in the block that could not start; none may have ended in another way."""
+    manager = ServiceManager(stack.programs(), report)
+    task = asyncio.create_task(manager.run())
+    try:
+        yield manager
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        # What it has found explains whatever else went wrong.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
 
 
 @asynccontextmanager

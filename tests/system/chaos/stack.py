@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ from servers.etcd_cluster import EtcdCluster
 from system.chaos.cable import Cable
 from system.chaos.databases import DATABASES, ChaosDatabase, Part
 from system.chaos.plan import Fault
+from system.faults.eventually import eventually
 from system.faults.processes import Program
 from system.faults.stack import SERVICE, Shim, Stack
 
 BIND_TIMEOUT = 1.0
 LEASE = 2
+_START = 60.0
+"""Seconds in which every server answers that is started with all else."""
+
 SHIMS = {"shim-1": ("compute-1", "compute-2"), "shim-2": ("compute-2", "compute-3")}
 """Both answer for compute-2: binds there are contended for."""
 
@@ -58,6 +63,7 @@ class ChaosStack(Stack):
         self.keys = Keys()
         self.shims = {}
         self.etcd = Etcd(self.cluster.urls, timeout=2.0)
+        self.http = httpx.AsyncClient(timeout=BIND_TIMEOUT + 15)
         self._folder = folder
         self._turn = itertools.count()
 
@@ -66,7 +72,6 @@ class ChaosStack(Stack):
         ports = free_ports(2)
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         self.url = self.urls[0]
-        self.http = httpx.AsyncClient(timeout=BIND_TIMEOUT + 15)
         for number, port in enumerate(ports, 1):
             name = f"server-{number}"
             database = self.database.url(await self._line_to_database(name, self.database.ports(number)))
@@ -89,15 +94,19 @@ class ChaosStack(Stack):
             )
             self.shims[name] = Shim.installed("proton-shim-server", config, name)
 
+    def programs(self) -> dict[str, Program]:
+        """The product's processes by name."""
+        return {**self.servers, **self.shims}
+
     def parts(self) -> dict[str, Part]:
-        """The processes by name."""
+        """All processes by name."""
         members = {f"etcd-{number}": member for number, member in enumerate(self.cluster.members, 1)}
-        return {**self.servers, **self.shims, **members, **self.database.parts}
+        return {**self.programs(), **members, **self.database.parts}
 
     def possible(self) -> dict[Fault, list[str]]:
         """What can happen to which part."""
         parts = list(self.parts())
-        programs = [*self.servers, *self.shims]
+        programs = list(self.programs())
         return {
             Fault.KILL: parts,
             Fault.PAUSE: parts,
@@ -125,10 +134,14 @@ class ChaosStack(Stack):
 
     async def ready(self) -> None:
         """Return when both servers and both shims work."""
-        for _ in self.urls:
-            await self.server_ready()
+        for url in self.urls:
+            await eventually(partial(self._answers, url), _START)
         for shim in self.shims.values():
             await self.shim_ready(shim)
+
+    async def _answers(self, url: str) -> None:
+        answer = await self.http.get(f"{url}/healthcheck")
+        assert answer.status_code == 200, answer.text
 
     async def _etcd_line(self, name: str) -> str:
         """Cables to all members of etcd; their URLs, for a configuration."""
@@ -150,7 +163,7 @@ class ChaosStack(Stack):
         """Leave nothing behind."""
         await self.http.aclose()
         await self.etcd.close()
-        for program in [*self.servers.values(), *self.shims.values()]:
+        for program in self.programs().values():
             program.kill()
         for line in self.lines.values():
             for cable in line.cables:
@@ -167,7 +180,7 @@ async def everything(folder: Path, database: str, report: Callable[[str], None])
         stack.cluster.start()
         await stack.database.start()
         await stack.prepare()
-        for program in [*stack.servers.values(), *stack.shims.values()]:
+        for program in stack.programs().values():
             program.start()
         await stack.ready()
         report(f"two servers, three members of etcd, {', '.join(stack.database.parts)} and two shims are up")

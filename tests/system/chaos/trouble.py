@@ -12,6 +12,9 @@ from system.chaos.stack import ChaosStack
 AT_ONCE = 2
 """Most mishaps at the same time: more than one part is hurt, and something is left to go on with."""
 
+LEAST = 3
+"""Mishaps that a run has, however long they take: a Galera node may need half a minute for its data."""
+
 
 class Trouble:
     """Lets mishaps happen until time is up; afterwards everything runs and is connected again."""
@@ -21,6 +24,7 @@ class Trouble:
         self._stack = stack
         self._mishaps = mishaps
         self._report = report
+        self._begun = 0
         self._hurt: set[str] = set()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -32,9 +36,10 @@ class Trouble:
             await asyncio.sleep(mishap.pause)
             while len(self._running) >= AT_ONCE:
                 await self._one_ends()
-            if loop.time() > end:
+            if loop.time() > end and self._begun >= LEAST:
                 break
             if self._may_happen(mishap):
+                self._begun += 1
                 self._hurt.add(mishap.part)
                 self._running.add(asyncio.create_task(self._happens(mishap)))
         while self._running:

@@ -22,7 +22,16 @@ _HAPROXY_CONF = Path(__file__).parents[3] / "deploy/haproxy/haproxy.cfg"
 class Site:
     """Servers by name (`node-1`, …), each started by the test."""
 
-    def __init__(self, folder: Path, etcd: EtcdServer, prefix: str, database_url: str, nodes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        etcd: EtcdServer,
+        prefix: str,
+        database_url: str,
+        nodes: int,
+        *,
+        drain_delay: float = 0.0,
+    ) -> None:
         self.folder = folder
         self.keys = Keys(prefix)
         self.etcd = Etcd([etcd.url])
@@ -35,6 +44,7 @@ class Site:
             config = folder / f"node-{number}.conf"
             config.write_text(
                 f"[api]\nport = {port}\nservice_list = {SERVICE}\npublic_url = {self.url}\nbind_timeout = 2\n"
+                f"drain_delay = {drain_delay}\n"
                 f"[database]\nconnection = {database_url.replace('$', '$$')}\n"
                 f"[etcd]\nendpoints = {etcd.url}\nprefix = {prefix}\n"
             )

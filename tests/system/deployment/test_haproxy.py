@@ -16,6 +16,8 @@ from system.faults.eventually import eventually
 from system.faults.stack import SERVICE, port
 
 CLIENTS = 4
+DRAIN_DELAY = 3
+"""Seconds, as in the guide."""
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ async def site(
 ) -> AsyncIterator[Site]:
     """Two servers that work, and HAProxy that knows it."""
     with postgresql_server.fresh_database() as url:
-        site = Site(tmp_path, etcd_server, etcd_prefix, url, nodes=2)
+        site = Site(tmp_path, etcd_server, etcd_prefix, url, nodes=2, drain_delay=DRAIN_DELAY)
         try:
             for server in site.servers.values():
                 server.start()
@@ -100,6 +102,10 @@ async def test_no_request_fails_while_one_server_after_the_other_is_restarted(si
     await asyncio.gather(*tasks)
     assert writers.failed == []
     assert await listed(site) == set(writers.created)
+    # It had them out before they closed their addresses, and was refused by none of them.
+    log = (site.folder / "haproxy.log").read_text(errors="replace")
+    for node in site.servers:
+        assert f"/{node} is DOWN, reason: Layer7 wrong status, code: 503" in log, log
 
 
 async def test_a_server_that_is_killed_costs_no_more_than_what_was_under_way(site: Site) -> None:

@@ -37,6 +37,11 @@ class Program:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started, and is gone without anybody having asked it to."""
+        return self._process is not None and self._process.poll() is not None
+
     def must_run(self) -> None:
         """RuntimeError, which nobody waits out, when it has ended."""
         if not self.is_running:
@@ -61,14 +66,19 @@ class Program:
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
 
     def log(self) -> str:
         """All that it has written, over all its starts."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def _send(self, number: signal.Signals) -> None:
+        """Popen, unlike os.kill, leaves a process alone that has ended and whose id another one may have."""
+        assert self._process is not None, f"{self.name} is not running"
+        self._process.send_signal(number)
 
     def _end(self, number: signal.Signals) -> int:
         process, self._process = self._process, None

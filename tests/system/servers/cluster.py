@@ -66,6 +66,7 @@ class Wish:
     workers: int = 1
     bind_timeout: float = 8.0
     api: dict[str, Any] = field(default_factory=dict)
+    database: dict[str, Any] = field(default_factory=dict)
     etcd_url: str | None = None
 
 
@@ -98,6 +99,7 @@ class Cluster(Stack):
             "[api]\n"
             + "".join(f"{name} = {value}\n" for name, value in api.items())
             + f"[database]\nconnection = {self.shared.database_url.replace('$', '$$')}\n"
+            + "".join(f"{name} = {value}\n" for name, value in wish.database.items())
             + f"[etcd]\nendpoints = {wish.etcd_url or self.shared.etcd.url}\nprefix = {self.shared.prefix}\n"
         )
         server = Server.installed("proton-server", config, f"server-{number}")

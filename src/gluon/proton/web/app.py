@@ -30,6 +30,7 @@ from gluon.proton.web.bindings import (
 from gluon.proton.web.connection import RequestCutShort, whole_or_refused
 from gluon.proton.web.controllers import Controllers
 from gluon.proton.web.health import HealthCheck, Liveness, Readiness
+from gluon.proton.web.last_word import LastWord
 from gluon.proton.web.metrics import MeasuredRequests, Metrics
 from gluon.proton.web.objects import Collection, Item
 from gluon.proton.web.places import CurrentRegistry
@@ -74,28 +75,32 @@ def make_app(
     item = Item(registry, reads, binder, settings.max_body)
     status = ObjectStatus(registry, reads, etcd, keys, settings.controllers)
     version = "/proton/{service}/{version}"
-    app.add_route("/", Root())
-    app.add_route("/healthcheck", HealthCheck(health, auth))
-    app.add_route("/healthcheck/ready", Readiness(health))
-    app.add_route("/healthcheck/live", Liveness())
-    app.add_route("/metrics", Metrics(sampling, settings.metrics_public))
-    app.add_route("/controllers", Controllers(etcd, keys))
-    app.add_route("/proton", Services(registry))
-    app.add_route("/proton/{service}", Versions(registry))
-    app.add_route(version, Version(registry))
-    app.add_route(f"{version}/openapi.json", OpenApi(registry))
-    app.add_route(f"{version}/docs", Docs(registry))
-    app.add_route(f"{version}/{{plural}}", collection)
-    app.add_route(f"{version}/{{plural}}/{{key}}", item)
-    app.add_route(f"{version}/{{plural}}/{{key}}/status", status)
+
+    def route(path: str, resource: object) -> None:
+        app.add_route(path, LastWord(resource))
+
+    route("/", Root())
+    route("/healthcheck", HealthCheck(health, auth))
+    route("/healthcheck/ready", Readiness(health))
+    route("/healthcheck/live", Liveness())
+    route("/metrics", Metrics(sampling, settings.metrics_public))
+    route("/controllers", Controllers(etcd, keys))
+    route("/proton", Services(registry))
+    route("/proton/{service}", Versions(registry))
+    route(version, Version(registry))
+    route(f"{version}/openapi.json", OpenApi(registry))
+    route(f"{version}/docs", Docs(registry))
+    route(f"{version}/{{plural}}", collection)
+    route(f"{version}/{{plural}}/{{key}}", item)
+    route(f"{version}/{{plural}}/{{key}}/status", status)
     on_host = f"{version}/{{plural}}/{{key}}/bindings"
-    app.add_route(on_host, PortBindingCollection(registry, bindings, binder, collection, settings.max_body))
-    app.add_route(f"{on_host}/{{host}}", PortBindingItem(registry, bindings, binder, item, settings.max_body))
-    app.add_route(f"{on_host}/{{host}}/activate", PortBindingActivation(registry, binder))
-    app.add_route(f"{on_host}/{{host}}/status", ChildStatus(registry, status))
-    app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}", collection)
-    app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}", item)
-    app.add_route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}/status", status)
+    route(on_host, PortBindingCollection(registry, bindings, binder, collection, settings.max_body))
+    route(f"{on_host}/{{host}}", PortBindingItem(registry, bindings, binder, item, settings.max_body))
+    route(f"{on_host}/{{host}}/activate", PortBindingActivation(registry, binder))
+    route(f"{on_host}/{{host}}/status", ChildStatus(registry, status))
+    route(f"{version}/{{plural}}/{{key}}/{{child}}", collection)
+    route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}", item)
+    route(f"{version}/{{plural}}/{{key}}/{{child}}/{{child_key}}/status", status)
     return _with_raw_paths(app)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 from falcon.asgi import Request, Response
 
@@ -29,6 +30,9 @@ KEEP_ALIVE = 15.0
 
 STALLED = 30.0
 """Seconds that a client may take nothing while there is something to send; then it is hung up on."""
+
+STALLED_AT_THE_END = 1.0
+"""The same, once the server stops: one that takes nothing would hold up its end for as long as may be."""
 
 LIFETIME = 3600.0
 """Seconds after which a stream ends: who comes back is asked anew who it is and what it may see."""
@@ -82,6 +86,7 @@ class EventStream:
         self._line = line
         self._feeds = feeds
         self._ending = asyncio.ensure_future(line.ending.wait())
+        self._ending.add_done_callback(self._soon_over)
         self._reading: asyncio.Task[Tellings | None] | None = None
         self._ends_at = loop.time() + LIFETIME * random.uniform(0.9, 1.0)
         self._stalled: asyncio.TimerHandle | None = None
@@ -138,6 +143,11 @@ class EventStream:
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+
+    def _soon_over(self, ending: asyncio.Future[Any]) -> None:
+        if self._stalled is not None and not ending.cancelled():
+            self._stalled.cancel()
+            self._stalled = self._loop.call_later(STALLED_AT_THE_END, self._hang_up)
 
     def _hang_up(self) -> None:
         self._feeds.counters.dropped += 1
