@@ -305,11 +305,12 @@ async def test_a_conditional_change_is_dropped_when_its_key_was_written_since(he
         changes: list[tuple[object, bytes | None]] = [
             *((name, b"resynced") for name in ("same", "changed", "gone", "new")),
             ("doomed", None),
+            ("same", b"too late"),
         ]
         conditional = [(here.key(n), value, seen.get(here.key(n), 0)) for n, value in changes]
         await here.database.write(lambda tx: here.outbox.add_if_unchanged(tx, conditional))
         await here.drained()
-        assert relay.counters.overtaken == 2
+        assert relay.counters.overtaken == 3
     assert await here.stored() == {"same": b"resynced", "changed": b"2", "new": b"resynced"}
 
 

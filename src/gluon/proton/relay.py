@@ -376,7 +376,7 @@ class Relay:
         if not outcome.succeeded:
             raise _Overtaken
         self._record_revision = outcome.revision
-        self.counters.overtaken += len(overtaken)
+        self.counters.overtaken += len(overtaken) + batch.dropped
         if self._traces is not None:
             self._traces.sent(batch, outcome.revision, time.perf_counter() - began)
         self._succeeded(batch)
