@@ -18,7 +18,6 @@ from gluon.store.statement import Statement
 from proton.resyncing import TENANT, Town, relaying, town
 from servers.etcd import EtcdServer
 
-
 LOCK_WAITS = Statement(
     "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS "
     "WHERE VARIABLE_NAME = 'INNODB_ROW_LOCK_CURRENT_WAITS'"

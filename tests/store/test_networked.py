@@ -116,6 +116,26 @@ async def test_a_work_that_never_gets_through_is_given_up(url: str) -> None:
         assert attempts == 3
 
 
+async def test_a_server_that_hangs_in_a_transaction_does_not_keep_its_locks(url: str) -> None:
+    async with opened(url) as database, opened(url, idle_timeout=1.0) as hanging:
+        store = await open_store(database, THINGS)
+        await store.insert("Thing", id="1", name="n")
+        locked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def hang(tx: Transaction) -> None:
+            await store["Thing"].get(tx, "1", lock=True)
+            if not locked.is_set():
+                locked.set()
+                await go_on.wait()
+
+        stuck = asyncio.ensure_future(hanging.write(hang))
+        await locked.wait()
+        async with asyncio.timeout(9):
+            await database.write(lambda tx: store["Thing"].update(tx, "1", {"name": "other"}))
+        go_on.set()
+        await stuck
+
+
 # -- connections that break ---------------------------------------------------------------------------
 
 
@@ -138,6 +158,24 @@ async def test_a_commit_whose_connection_breaks_is_done_once_and_said_so(url: st
         assert result == ("run 1" if arrives else "run 2")
         assert await names(store) == {"1": result}
         assert database.counters.outcomes_looked_up == 1
+        assert database.counters.connections_lost == 1
+
+
+async def test_connections_that_break_while_nobody_uses_them_are_counted(url: str) -> None:
+    async with wire_to(url) as (wire, near), opened(near) as database:
+        store = await open_store(database, THINGS)
+        met = asyncio.Barrier(3)
+
+        async def meet(_: Transaction) -> None:
+            await met.wait()
+
+        await asyncio.gather(*[database.read(meet) for _ in range(3)])
+        wire.cut()
+        async with asyncio.timeout(10):
+            while any(session.usable for session in database._pool._idle):
+                await asyncio.sleep(0.01)
+        assert await names(store) == {}
+        assert database.counters.connections_lost == 3
 
 
 async def test_whatever_breaks_when_a_work_is_done_or_unavailable(url: str) -> None:

@@ -58,7 +58,7 @@ class Batch:
 
     @cached_property
     def dropped(self) -> int:
-        """How many conditional changes come to nothing, because another row of the batch decides of their key."""
+        """How many conditional changes come to nothing, because another row decides about their key."""
         return sum(row.seen_revision is not None for row in self.rows) - len(self.conditions)
 
     @cached_property

@@ -60,6 +60,7 @@ class DatabaseCounters:
     contentions: int = 0
     """Transactions that met another one and were run again."""
     connections_lost: int = 0
+    """Those that broke in use, and those that were found broken when they were to be used."""
     outcomes_looked_up: int = 0
 
 
@@ -75,7 +76,7 @@ class NetworkedDatabase:
         self.counters = DatabaseCounters()
         self._driver = driver
         self._options = options
-        self._pool = SessionPool(self._connect, options.max_pool_size, options.pool_timeout)
+        self._pool = SessionPool(self._connect, options.max_pool_size, options.pool_timeout, self._count_lost)
         self._callbacks: list[Callable[[], None]] = []
         self._groups = GroupCommit(self._commit_group)
         self._alone: set[asyncio.Task[None]] = set()
@@ -312,6 +313,7 @@ class NetworkedDatabase:
                 reason = str(self._driver.explain(error))
             else:
                 if outcome is Outcome.COMMITTED:
+                    self._count_lost()
                     return
                 if outcome is Outcome.UNDONE:
                     raise ConnectionLost("the connection broke in the commit, which was undone")
@@ -319,6 +321,7 @@ class NetworkedDatabase:
                     break
                 reason = "the database is still at it"
             await asyncio.sleep(_CONNECT_PAUSE)
+        self._count_lost()
         raise OutcomeUnknown(
             f"the connection to the database broke in a commit, and whether that was done can't be learnt: "
             f"{reason}"
@@ -366,10 +369,13 @@ class NetworkedDatabase:
 
     def _count(self, error: DatabaseError) -> None:
         if isinstance(error, ConnectionLost):
-            self.counters.connections_lost += 1
+            self._count_lost()
             self._pool.drop_idle()
         elif isinstance(error, Contention):
             self.counters.contentions += 1
+
+    def _count_lost(self) -> None:
+        self.counters.connections_lost += 1
 
     def _changed(self) -> None:
         """Called after a commit of ours that changed something."""
