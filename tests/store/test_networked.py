@@ -16,6 +16,7 @@ from gluon.model.model import Model
 from gluon.particle.tables import BindState
 from gluon.store.database import (
     Database,
+    DatabaseError,
     DatabaseOptions,
     DatabaseUnavailable,
     OutcomeUnknown,
@@ -356,6 +357,29 @@ async def test_a_read_is_one_snapshot_and_writes_nothing(url: str) -> None:
 
 
 # -- the order of one object's outbox rows --------------------------------------------------------------
+
+
+async def test_one_select_alone_leaves_no_transaction_behind(url: str) -> None:
+    async with opened(url) as database, opened(url, statement_timeout=2.0) as other:
+        store = await open_store(database, THINGS)
+        await store.insert("Thing", id="1", name="n")
+        table = Statement(str(store["Thing"]._get.text).partition("WHERE")[0])
+        assert len(await database.fetch(table)) == 1
+        name = table.text.rpartition("FROM ")[2].strip()
+        await other.write(lambda tx: tx.execute(Statement(f"ALTER TABLE {name} ADD COLUMN more INT")))
+        await store.insert("Thing", id="2", name="n")
+        assert len(await database.fetch(table)) == 2
+
+
+async def test_one_select_is_done_again_on_a_new_connection(url: str) -> None:
+    async with wire_to(url) as (wire, near), opened(near) as database:
+        assert await database.fetch(Statement("SELECT 1")) == [(1,)]
+        wire.cut()
+        assert await database.fetch(Statement("SELECT 2")) == [(2,)]
+        assert database.counters.connections_lost == 1
+        with pytest.raises(DatabaseError, match="nothing_like_it"):
+            await database.fetch(Statement("SELECT * FROM nothing_like_it"))
+        assert await database.fetch(Statement("SELECT 3")) == [(3,)]
 
 
 async def test_one_keys_outbox_rows_are_in_the_order_of_its_commits(url: str) -> None:

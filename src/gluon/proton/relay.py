@@ -332,7 +332,7 @@ class Relay:
         """The first rows that wait, but for those that etcd has or is being given."""
         ids = {row.id for row in skipped}
         limit = READ_ROWS + len(ids)
-        rows = await self._database.read(lambda tx: self._outbox.pending(tx, limit, READ_BYTES))
+        rows = await self._outbox.look(self._database, limit, READ_BYTES)
         # Which of its bounds made the outbox stop it doesn't say; to assume that there is more is harmless.
         self._more_to_come = len(rows) == limit or sum(map(size_of, rows)) > READ_BYTES // 2
         return [row for row in rows if row.id not in ids]

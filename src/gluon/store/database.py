@@ -170,6 +170,9 @@ class Database(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Run a work that only reads, on one consistent snapshot."""
 
+    async def fetch(self, statement: Statement, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT: what a `read` with nothing else in it gives, in fewer round trips."""
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Have a plain function called in the event loop after every commit that changed something.
 

@@ -61,6 +61,8 @@ class PostgresqlDriver:
             max_cacheable_statement_size=_LONGEST_KEPT,
             server_settings={
                 "application_name": "gluon",
+                # Compiling a statement takes longer than any of ours.
+                "jit": "off",
                 "statement_timeout": _milliseconds(self._options.statement_timeout),
                 # A server process that is stopped in a transaction must not keep its locks from the others.
                 "idle_in_transaction_session_timeout": _milliseconds(self._options.idle_timeout),
