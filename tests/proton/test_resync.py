@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gluon.model.compiler import model_from_document
 from gluon.proton import resync as resync_module
 from gluon.proton.resync import Counts
 from gluon.proton.resync_scope import Scope, UnknownScope
 from gluon.store.database import Transaction
+from gluon.store.schema import Schema
 from gluon.store.statement import Statement
-from proton.resyncing import TENANT, Town, relaying, town
+from proton.resyncing import TENANT, Town, network, relaying, town
 from servers.etcd import EtcdServer
 
 LOCK_WAITS = Statement(
@@ -177,6 +179,17 @@ async def test_pages_on_both_sides(here: Town, monkeypatch: pytest.MonkeyPatch) 
         assert progress[-1] == (105, 105)
         await here.drained()
         await agree(here)
+
+
+async def test_a_service_that_is_new_is_part_of_the_next_run(on_sqlite: Town) -> None:
+    resync = on_sqlite.resync()
+    await resync.check()
+    newer = model_from_document({**network().document, "service": "newer"})
+    await Schema(on_sqlite.database).install(newer)
+    await on_sqlite.etcd.put(on_sqlite.keys.object("newer", "Vpn", "stray"), b"{}")
+    counts = await resync.check()
+    # Its model, and what etcd has of it; the other one's model is on its way.
+    assert counts.report() == {"correct": 1, "created": 1, "updated": 0, "deleted": 1}
 
 
 async def test_an_etcd_that_is_compacted_meanwhile(on_sqlite: Town, monkeypatch: pytest.MonkeyPatch) -> None:
