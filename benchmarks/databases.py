@@ -52,6 +52,12 @@ class BenchDatabase:
         with self.server.fresh_database() as url:
             yield url
 
+    @contextmanager
+    def url(self) -> Iterator[str]:
+        """The same for the product."""
+        with self.empty() as found:
+            yield found if self.server is not None else f"sqlite:///{found}"
+
     async def bare(self, url: str) -> BarePool:
         """The bare driver on it."""
         return await BarePool.open(self.kind, url, CONNECTIONS)

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy.engine import Dialect
+
 from gluon.etcd.client import Compare, Etcd, Op, Outcome
 from gluon.etcd.keys import Keys
 from gluon.proton.relay import Relay
@@ -88,6 +90,22 @@ class DeafOutbox(Outbox):
             print("etcd has the batch", flush=True)
             # Nobody ever writes to it.
             sys.stdin.readline()
+        await super().remove(tx, ids)
+
+
+class LateOutbox(Outbox):
+    """A removal waits until it is let through, once `armed`; for databases whose works may wait."""
+
+    armed = False
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def remove(self, tx: Transaction, ids: Sequence[int]) -> None:
+        if ids and self.armed and not self.reached.is_set():
+            self.reached.set()
+            await self.go_on.wait()
         await super().remove(tx, ids)
 
 

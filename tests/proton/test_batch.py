@@ -46,15 +46,15 @@ def test_a_condition_goes_with_the_change_that_decides_about_its_key() -> None:
         OutboxRow(2, 2, "/a", b"conditional", 7),
         OutboxRow(3, 3, "/a", b"later", 7),
     )
-    for rows, value, conditions in (
-        ([conditional], b"conditional", {"/a": 7}),
-        ([conditional, later], b"conditional", {"/a": 7}),
+    for rows, value, conditions, dropped in (
+        ([conditional], b"conditional", {"/a": 7}, 0),
+        ([conditional, later], b"conditional", {"/a": 7}, 1),
         # Whoever wrote the key meanwhile knew better.
-        ([plain, conditional], b"plain", {}),
-        ([conditional, plain], b"plain", {}),
+        ([plain, conditional], b"plain", {}, 1),
+        ([conditional, plain], b"plain", {}, 1),
     ):
         batch = next_batch(rows)
-        assert (batch.changes, batch.conditions) == ({"/a": value}, conditions)
+        assert (batch.changes, batch.conditions, batch.dropped) == ({"/a": value}, conditions, dropped)
         assert batch.rows == tuple(rows)
 
 

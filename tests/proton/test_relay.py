@@ -17,9 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gluon.etcd.client import Etcd, Event, WatchCompacted
+from gluon.proton.relay import Relay
 from gluon.proton.relay_record import RelayRecord
-from proton.relaying import LateEtcd, Site, running, site
+from gluon.store.etcd_memory import EtcdMemory
+from proton.relaying import LateEtcd, LateOutbox, Site, running, site
 from servers.etcd import EtcdServer
+from servers.postgresql import PostgresqlServer
 
 
 @pytest.fixture
@@ -295,6 +298,47 @@ async def test_a_database_made_anew_loses_nothing_to_the_record_of_the_old_one(
             assert name in await here.stored()
 
 
+async def test_what_a_leader_removes_late_leaves_the_memory_as_the_next_one_has_it(
+    postgresql_server: PostgresqlServer, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    with postgresql_server.fresh_database() as url:
+        async with site(url, etcd_server.url, etcd_prefix) as here:
+            outbox, memory = LateOutbox(here.database.dialect), EtcdMemory(here.database.dialect)
+            old, new = (
+                Relay(here.database, box, here.etcd, here.keys, lease=2, memory=memory)
+                for box in (outbox, here.outbox)
+            )
+            async with running(old):
+                await here.commit(("a", b"0"))
+                await here.drained()
+                outbox.armed = True
+                await here.commit(("a", b"1"))
+                await outbox.reached.wait()
+                await here.etcd.delete(here.keys.relay_election())
+                async with running(new):
+                    # It has removed what it found in the record, and has written itself.
+                    await here.commit(("a", b"2"))
+                    await here.drained()
+                    noted = await here.database.read(memory.recall)
+                    old.stop()
+                    outbox.go_on.set()
+                    # Completed, once nobody waits for the old one any more.
+                    await here.database.close()
+            async with site(url, etcd_server.url, etcd_prefix) as again:
+                assert noted is not None
+                assert await again.database.read(memory.recall) == noted
+
+
+async def test_traces_that_nobody_exports_are_taken_away_by_the_leader(here: Site) -> None:
+    traces = [f"{here.keys.traces()}{number:03}" for number in range(300)]
+    for key in traces:
+        await here.etcd.put(key, b"trace")
+    async with running(here.relay()):
+        await here.commit(("a", b"1"))
+        await here.drained()
+    assert (await here.etcd.list(here.keys.traces())).items == []
+
+
 # -- conditions ---------------------------------------------------------------------------------------------
 
 
@@ -308,11 +352,12 @@ async def test_a_conditional_change_is_dropped_when_its_key_was_written_since(he
         changes: list[tuple[object, bytes | None]] = [
             *((name, b"resynced") for name in ("same", "changed", "gone", "new")),
             ("doomed", None),
+            ("same", b"too late"),
         ]
         conditional = [(here.key(n), value, seen.get(here.key(n), 0)) for n, value in changes]
         await here.database.write(lambda tx: here.outbox.add_if_unchanged(tx, conditional))
         await here.drained()
-        assert relay.counters.overtaken == 2
+        assert relay.counters.overtaken == 3
     assert await here.stored() == {"same": b"resynced", "changed": b"2", "new": b"resynced"}
 
 

@@ -10,12 +10,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gluon.model.compiler import model_from_document
 from gluon.proton import resync as resync_module
 from gluon.proton.resync import Counts
 from gluon.proton.resync_scope import Scope, UnknownScope
 from gluon.store.database import Transaction
-from proton.resyncing import TENANT, Town, relaying, town
+from gluon.store.schema import Schema
+from gluon.store.statement import Statement
+from proton.resyncing import TENANT, Town, network, relaying, town
 from servers.etcd import EtcdServer
+
+LOCK_WAITS = Statement(
+    "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS "
+    "WHERE VARIABLE_NAME = 'INNODB_ROW_LOCK_CURRENT_WAITS'"
+)
 
 
 @pytest.fixture
@@ -36,6 +44,13 @@ async def agree(here: Town) -> None:
     assert {key: msgspec.json.decode(value) for key, value in (await here.stored()).items()} == expected
     counts = await here.check()
     assert counts.differences == 0, counts
+
+
+async def lock_wait(here: Town) -> None:
+    """Return when a transaction of MariaDB waits for another's lock."""
+    async with asyncio.timeout(20):
+        while await here.database.read(lambda tx: tx.fetch(LOCK_WAITS)) == [("0",)]:
+            await asyncio.sleep(0.05)
 
 
 # -- what it finds ------------------------------------------------------------------------------------------
@@ -164,6 +179,17 @@ async def test_pages_on_both_sides(here: Town, monkeypatch: pytest.MonkeyPatch) 
         assert progress[-1] == (105, 105)
         await here.drained()
         await agree(here)
+
+
+async def test_a_service_that_is_new_is_part_of_the_next_run(on_sqlite: Town) -> None:
+    resync = on_sqlite.resync()
+    await resync.check()
+    newer = model_from_document({**network().document, "service": "newer"})
+    await Schema(on_sqlite.database).install(newer)
+    await on_sqlite.etcd.put(on_sqlite.keys.object("newer", "Vpn", "stray"), b"{}")
+    counts = await resync.check()
+    # Its model, and what etcd has of it; the other one's model is on its way.
+    assert counts.report() == {"correct": 1, "created": 1, "updated": 0, "deleted": 1}
 
 
 async def test_an_etcd_that_is_compacted_meanwhile(on_sqlite: Town, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,14 +365,19 @@ async def test_a_stray_key_that_an_object_takes_meanwhile_is_the_objects(here: T
 
         async def creation(tx: Transaction) -> None:
             await here._insert(tx, "Vpn", new, {})
+            # Rows wait for the next statement that is no INSERT.
+            await here.outbox.depth(tx)
             inserted.set()
             await go_on.wait()
 
         creating = asyncio.create_task(here.database.write(creation))
         await inserted.wait()
         repairing = asyncio.create_task(here.repair())
-        # MariaDB has a lock on a row that is not committed yet: there the repair waits.
-        await asyncio.wait((repairing,), timeout=5.0 if here.database.dialect.name == "postgresql" else 0.5)
+        if here.database.dialect.name == "postgresql":
+            await repairing
+        else:
+            # MariaDB has a lock on a row that is not committed yet: there the repair waits.
+            await lock_wait(here)
         go_on.set()
         await creating
         assert (await repairing).deleted == (here.database.dialect.name == "postgresql")

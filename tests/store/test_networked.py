@@ -16,6 +16,7 @@ from gluon.model.model import Model
 from gluon.particle.tables import BindState
 from gluon.store.database import (
     Database,
+    DatabaseError,
     DatabaseOptions,
     DatabaseUnavailable,
     OutcomeUnknown,
@@ -116,6 +117,26 @@ async def test_a_work_that_never_gets_through_is_given_up(url: str) -> None:
         assert attempts == 3
 
 
+async def test_a_server_that_hangs_in_a_transaction_does_not_keep_its_locks(url: str) -> None:
+    async with opened(url) as database, opened(url, idle_timeout=1.0) as hanging:
+        store = await open_store(database, THINGS)
+        await store.insert("Thing", id="1", name="n")
+        locked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def hang(tx: Transaction) -> None:
+            await store["Thing"].get(tx, "1", lock=True)
+            if not locked.is_set():
+                locked.set()
+                await go_on.wait()
+
+        stuck = asyncio.ensure_future(hanging.write(hang))
+        await locked.wait()
+        async with asyncio.timeout(9):
+            await database.write(lambda tx: store["Thing"].update(tx, "1", {"name": "other"}))
+        go_on.set()
+        await stuck
+
+
 # -- connections that break ---------------------------------------------------------------------------
 
 
@@ -138,6 +159,24 @@ async def test_a_commit_whose_connection_breaks_is_done_once_and_said_so(url: st
         assert result == ("run 1" if arrives else "run 2")
         assert await names(store) == {"1": result}
         assert database.counters.outcomes_looked_up == 1
+        assert database.counters.connections_lost == 1
+
+
+async def test_connections_that_break_while_nobody_uses_them_are_counted(url: str) -> None:
+    async with wire_to(url) as (wire, near), opened(near) as database:
+        store = await open_store(database, THINGS)
+        met = asyncio.Barrier(3)
+
+        async def meet(_: Transaction) -> None:
+            await met.wait()
+
+        await asyncio.gather(*[database.read(meet) for _ in range(3)])
+        wire.cut()
+        async with asyncio.timeout(10):
+            while any(session.usable for session in database._pool._idle):
+                await asyncio.sleep(0.01)
+        assert await names(store) == {}
+        assert database.counters.connections_lost == 3
 
 
 async def test_whatever_breaks_when_a_work_is_done_or_unavailable(url: str) -> None:
@@ -318,6 +357,29 @@ async def test_a_read_is_one_snapshot_and_writes_nothing(url: str) -> None:
 
 
 # -- the order of one object's outbox rows --------------------------------------------------------------
+
+
+async def test_one_select_alone_leaves_no_transaction_behind(url: str) -> None:
+    async with opened(url) as database, opened(url, statement_timeout=2.0) as other:
+        store = await open_store(database, THINGS)
+        await store.insert("Thing", id="1", name="n")
+        table = Statement(str(store["Thing"]._get.text).partition("WHERE")[0])
+        assert len(await database.fetch(table)) == 1
+        name = table.text.rpartition("FROM ")[2].strip()
+        await other.write(lambda tx: tx.execute(Statement(f"ALTER TABLE {name} ADD COLUMN more INT")))
+        await store.insert("Thing", id="2", name="n")
+        assert len(await database.fetch(table)) == 2
+
+
+async def test_one_select_is_done_again_on_a_new_connection(url: str) -> None:
+    async with wire_to(url) as (wire, near), opened(near) as database:
+        assert await database.fetch(Statement("SELECT 1")) == [(1,)]
+        wire.cut()
+        assert await database.fetch(Statement("SELECT 2")) == [(2,)]
+        assert database.counters.connections_lost == 1
+        with pytest.raises(DatabaseError, match="nothing_like_it"):
+            await database.fetch(Statement("SELECT * FROM nothing_like_it"))
+        assert await database.fetch(Statement("SELECT 3")) == [(3,)]
 
 
 async def test_one_keys_outbox_rows_are_in_the_order_of_its_commits(url: str) -> None:

@@ -92,6 +92,21 @@ async def test_a_row_set_aside_holds_back_its_key_and_no_other(database: Databas
     assert [r.value for r in await pending(database, outbox)] == [b"1", b"2", b"3", b"4", b"5"]
 
 
+@pytest.mark.parametrize("count", [0, 3, 8, 9, 40])
+async def test_a_look_at_few_rows_sees_what_one_at_many_does(
+    database: Database, outbox: Outbox, count: int
+) -> None:
+    await add(database, outbox, ("/poison", b"1"), *[(f"/{n}", b"2" * 100) for n in range(count)])
+    poison = (await pending(database, outbox))[0]
+    await database.write(lambda tx: outbox.set_aside(tx, poison.id, "no"))
+
+    for limit, max_bytes in ((100, 1 << 20), (100, 1000), (5, 1 << 20), (20, 1 << 20)):
+        seen = await outbox.look(database, limit, max_bytes)
+        assert [row.key for row in seen] == [f"/{n}" for n in range(count)][: len(seen)]
+        # They have 103 bytes each.
+        assert len(seen) == min(count, limit, 9 if max_bytes == 1000 else count)
+
+
 async def test_a_row_set_aside_that_is_removed_holds_nothing_back(database: Database, outbox: Outbox) -> None:
     await add(database, outbox, ("/poison", b"1"), ("/poison", b"2"))
     first, second = await pending(database, outbox)

@@ -291,26 +291,6 @@ async def test_a_statement_takes_no_longer_than_allowed(url: str) -> None:
             await database.read(lambda tx: tx.fetch(Statement("SELECT pg_sleep(5)")))
 
 
-async def test_a_server_that_hangs_in_a_transaction_does_not_keep_its_locks(url: str) -> None:
-    async with opened(url) as database, opened(url, statement_timeout=0.4) as hanging:
-        store = await open_store(database, THINGS)
-        await insert(store, "1")
-        locked, go_on = asyncio.Event(), asyncio.Event()
-
-        async def hang(tx: Transaction) -> None:
-            await store["Thing"].get(tx, "1", lock=True)
-            if not locked.is_set():
-                locked.set()
-                await go_on.wait()
-
-        stuck = asyncio.ensure_future(hanging.write(hang))
-        await locked.wait()
-        async with asyncio.timeout(10):
-            await database.write(lambda tx: store["Thing"].update(tx, "1", {"name": "other"}))
-        go_on.set()
-        await stuck
-
-
 # -- text -------------------------------------------------------------------------------------------------
 
 

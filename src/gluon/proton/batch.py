@@ -57,6 +57,11 @@ class Batch:
         return {k: row.seen_revision for k, row in self._deciding.items() if row.seen_revision is not None}
 
     @cached_property
+    def dropped(self) -> int:
+        """How many conditional changes come to nothing, because another row decides about their key."""
+        return sum(row.seen_revision is not None for row in self.rows) - len(self.conditions)
+
+    @cached_property
     def _deciding(self) -> dict[str, OutboxRow]:
         rows: dict[str, OutboxRow] = {}
         for row in self.rows:

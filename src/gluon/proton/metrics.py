@@ -137,7 +137,10 @@ class ServerMetrics:
             )
         )
         self.connections_lost = Followed(
-            counter("gluon_database_connections_lost_total", "Connections to the database that broke.")
+            counter(
+                "gluon_database_connections_lost_total",
+                "Connections to the database that broke, those that nobody used included.",
+            )
         )
         self.looked_up = Followed(
             counter(

@@ -134,8 +134,7 @@ DATABASE_OPTIONS = [
         "statement_timeout",
         default=_DATABASE.statement_timeout,
         min=0.1,
-        help="Seconds that one statement may take; and that a transaction may do nothing, so that a server "
-        "that hangs does not keep others from what it has locked.",
+        help="Seconds that one statement may take.",
     ),
     cfg.IntOpt(
         "max_retries",

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +18,12 @@ from gluon.etcd.election import Election
 from gluon.etcd.errors import InvalidRequest
 from gluon.etcd.keys import Keys
 from gluon.etcd.records import KeyValue
+from gluon.etcd.transaction import Result
 from gluon.proton.batch import MAX_KEYS, MAX_ROWS, Batch, next_batch, size_of
 from gluon.proton.relay_record import RelayRecord
 from gluon.proton.relay_traces import RelayTraces
 from gluon.store.database import Database, DatabaseError, Transaction
-from gluon.store.etcd_memory import EtcdMemory, Remembered
+from gluon.store.etcd_memory import EtcdMemory, Position, Remembered
 from gluon.store.outbox import Outbox, OutboxRow
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,10 @@ class _NotLeader(Exception):
 
 
 class _Overtaken(Exception):
-    """The record in etcd isn't the one that we know: a transaction of ours was applied after all."""
+    """The record in etcd, or the memory of it, isn't the one that we know.
+
+    A transaction of ours was applied after all, or another relay has taken over.
+    """
 
 
 @dataclass
@@ -160,6 +164,7 @@ class Relay:
         self._backoff = Backoff()
         self._max_rows = MAX_ROWS
         self._record_revision = 0
+        self._noted: Position | None = None
         self._verified = 0.0
         self._waiting: list[OutboxRow] = []
         self._more_to_come = False
@@ -263,16 +268,21 @@ class Relay:
 
     async def _clear_traces(self) -> None:
         """Where traces aren't exported any more nobody else takes them away."""
-        if self._traces is None and not self._traces_are_gone:
-            await self._etcd.delete_prefix(self._traces_prefix)
-            self._traces_are_gone = True
+        if self._traces is not None or self._traces_are_gone:
+            return
+        async for page in self._etcd.pages(self._traces_prefix, page=MAX_KEYS):
+            await self._as_leader([Op.delete(item.key) for item in page.items])
+        self._traces_are_gone = True
+
+    async def _as_leader(self, operations: Sequence[Op]) -> tuple[Result, ...]:
+        outcome = await self._etcd.transact([self._election.guard], operations)
+        if not outcome.succeeded:
+            raise _NotLeader
+        return outcome.results
 
     async def _recover(self) -> None:
         """Find out where we stand: remove the rows that etcd has, and learn the record's revision."""
-        outcome = await self._etcd.transact([self._election.guard], [Op.get(self._record_key)])
-        if not outcome.succeeded:
-            raise _NotLeader
-        found = outcome.results[0]
+        [found] = await self._as_leader([Op.get(self._record_key)])
         self._record_revision = found.mod_revision if isinstance(found, KeyValue) else 0
         await self._notice_lost_history()
         record = RelayRecord.decode(found.value) if isinstance(found, KeyValue) else RelayRecord.of(())
@@ -290,6 +300,7 @@ class Relay:
     async def _notice_lost_history(self) -> None:
         losses, memory = self._etcd.history.losses, self._memory
         remembered = await self._database.read(memory.recall) if memory is not None else None
+        self._noted = remembered.position if remembered is not None else None
         contradiction = self._contradiction(remembered) if remembered is not None else None
         if losses == self._known_losses and contradiction is None:
             return
@@ -298,7 +309,9 @@ class Relay:
         self.counters.histories_lost += max(1, losses - self._known_losses)
         if memory is not None:
             cluster_id = self._etcd.history.cluster_id
-            await self._database.write(lambda tx: memory.owe(tx, cluster_id, reason))
+            if not await self._database.write(lambda tx: memory.owe(tx, cluster_id, self._noted, reason)):
+                raise _Overtaken
+            self._noted = Position(cluster_id, 0)
         if self._on_history_lost is not None:
             await self._on_history_lost()
         self._known_losses = losses
@@ -319,7 +332,7 @@ class Relay:
         """The first rows that wait, but for those that etcd has or is being given."""
         ids = {row.id for row in skipped}
         limit = READ_ROWS + len(ids)
-        rows = await self._database.read(lambda tx: self._outbox.pending(tx, limit, READ_BYTES))
+        rows = await self._outbox.look(self._database, limit, READ_BYTES)
         # Which of its bounds made the outbox stop it doesn't say; to assume that there is more is harmless.
         self._more_to_come = len(rows) == limit or sum(map(size_of, rows)) > READ_BYTES // 2
         return [row for row in rows if row.id not in ids]
@@ -376,7 +389,7 @@ class Relay:
         if not outcome.succeeded:
             raise _Overtaken
         self._record_revision = outcome.revision
-        self.counters.overtaken += len(overtaken)
+        self.counters.overtaken += len(overtaken) + batch.dropped
         if self._traces is not None:
             self._traces.sent(batch, outcome.revision, time.perf_counter() - began)
         self._succeeded(batch)
@@ -385,10 +398,8 @@ class Relay:
         """The keys whose conditions don't hold."""
         if not conditions:
             return frozenset()
-        outcome = await self._etcd.transact([self._election.guard], [Op.get(key) for key in conditions])
-        if not outcome.succeeded:
-            raise _NotLeader
-        found = [item.mod_revision if isinstance(item, KeyValue) else 0 for item in outcome.results]
+        items = await self._as_leader([Op.get(key) for key in conditions])
+        found = [item.mod_revision if isinstance(item, KeyValue) else 0 for item in items]
         return frozenset(k for k, now in zip(conditions, found, strict=True) if now != conditions[k])
 
     async def _refused(self, batch: Batch, error: EtcdError) -> None:
@@ -404,14 +415,16 @@ class Relay:
         self._waiting = [waiting for waiting in self._waiting if waiting.key != row.key]
 
     def _remove_later(self, batch: Batch, revision: int) -> None:
-        ids, memory, cluster_id = batch.ids, self._memory, self._etcd.history.cluster_id
+        ids, memory = batch.ids, self._memory
+        now, last = Position(self._etcd.history.cluster_id, revision), self._noted
 
         async def work(tx: Transaction) -> None:
             await self._outbox.remove(tx, ids)
-            if memory is not None:
-                await memory.note(tx, cluster_id, revision)
+            if memory is not None and not await memory.note(tx, now, last):
+                # A leader that was paused here: the rows are the next one's to remove.
+                raise _Overtaken
 
-        self._removing = batch.rows
+        self._removing, self._noted = batch.rows, now
         self._removal = asyncio.create_task(self._database.write(work))
         self._removal.add_done_callback(lambda _: self._wake.set())
 

@@ -212,6 +212,8 @@ class _Pass:
                 return
 
     async def _look_at(self, range_: KeyRange, found: Mapping[str, KeyValue | None]) -> None:
+        if not found:
+            return
         values = {key: item.value if item is not None else None for key, item in found.items()}
 
         async def work(tx: Transaction) -> tuple[Wanted, list[str], set[str]]:

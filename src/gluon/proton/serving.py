@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import math
 import signal
@@ -73,6 +74,9 @@ async def serve(
         loop.add_signal_handler(signum, asked_to_end, signum)
     try:
         if await _done_before(stop, proton.start()):
+            # What a server is made of stays: the collector need not go through all of it time and again.
+            gc.collect()
+            gc.freeze()
             ending = asyncio.create_task(_end_with(proton, server))
             await server.serve()
             ending.cancel()

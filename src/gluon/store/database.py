@@ -117,6 +117,12 @@ class DatabaseOptions:
     """Seconds that a transaction waits for a connection, and that a start waits for the database."""
     statement_timeout: float = 30.0
     """Seconds that one statement may take."""
+    idle_timeout: float = 5.0
+    """Seconds that a transaction may do nothing; then the database undoes it, and it is run again.
+
+    A server process that is frozen in one keeps what it has locked for that long: less than a bind may
+    take, and than others wait for a lock.
+    """
     max_retries: int = 10
     """How often a transaction is run again that met another one (deadlock, serialization failure)."""
 
@@ -163,6 +169,9 @@ class Database(Protocol):
 
     async def read(self, work: Work[T]) -> T:
         """Run a work that only reads, on one consistent snapshot."""
+
+    async def fetch(self, statement: Statement, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT: what a `read` with nothing else in it gives, in fewer round trips."""
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Have a plain function called in the event loop after every commit that changed something.

@@ -52,6 +52,9 @@ class Session(Protocol):
     async def begin(self, *, read_only: bool) -> None:
         """Begin a transaction: READ COMMITTED, or with `read_only` on one snapshot."""
 
+    async def query(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT, outside of any transaction."""
+
     async def fetch(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """The rows that a statement gives."""
 

@@ -8,6 +8,7 @@ knows of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -25,6 +26,13 @@ class Debt:
     reason: str
 
 
+class Position(NamedTuple):
+    """Where the relay's writes stand: in which cluster, and the revision of the last known one."""
+
+    cluster_id: int
+    revision: int
+
+
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """The etcd that was written to last; `revision` is that of the relay's last known transaction."""
@@ -33,9 +41,18 @@ class Remembered:
     revision: int
     debt: Debt | None
 
+    @property
+    def position(self) -> Position:
+        """The same without what is owed."""
+        return Position(self.cluster_id, self.revision)
+
 
 class EtcdMemory:
-    """Reads and writes that one row."""
+    """Reads and writes that one row.
+
+    Who writes names the position that it knows: when another is remembered by now, somebody else leads. So
+    what a leader writes late, after the next one has begun, comes to nothing.
+    """
 
     def __init__(self, dialect: Dialect) -> None:
         table = etcd_memory
@@ -43,7 +60,12 @@ class EtcdMemory:
         self._read = compile_statement(sa.select(*columns), dialect)
         self._insert = compile_statement(sa.insert(table), dialect)
         self._note = compile_statement(
-            sa.update(table).values(cluster_id=sa.bindparam("cluster"), revision=sa.bindparam("now")), dialect
+            sa.update(table)
+            .values(cluster_id=sa.bindparam("cluster"), revision=sa.bindparam("now"))
+            .where(
+                table.c.cluster_id == sa.bindparam("last_cluster"), table.c.revision == sa.bindparam("last")
+            ),
+            dialect,
         )
         self._owe = compile_statement(
             sa.update(table).values(debt=sa.bindparam("number"), reason=sa.bindparam("why")), dialect
@@ -63,24 +85,29 @@ class EtcdMemory:
         cluster_id, revision, debt, reason = rows[0]
         return Remembered(int(cluster_id, 16), revision, None if debt is None else Debt(debt, reason or ""))
 
-    async def note(self, tx: Transaction, cluster_id: int, revision: int) -> None:
-        """Remember a transaction that etcd has."""
-        touched = await tx.execute(self._note, {"cluster": f"{cluster_id:x}", "now": revision})
-        # Some databases count only the rows that look different now.
-        if not touched and not await tx.fetch(self._read):
-            await self._begin(tx, cluster_id, revision)
+    async def note(self, tx: Transaction, now: Position, last: Position | None) -> bool:
+        """Remember where a transaction has got that etcd has; False when `last` isn't what is remembered."""
+        cluster = f"{now.cluster_id:x}"
+        if last is None:
+            if await tx.fetch(self._read):
+                return False
+            row = {"id": 1, "cluster_id": cluster, "revision": now.revision, "debt": None, "reason": None}
+            await tx.execute(self._insert, row)
+            return True
+        values = {"cluster": cluster, "now": now.revision}
+        values |= {"last_cluster": f"{last.cluster_id:x}", "last": last.revision}
+        return await tx.execute(self._note, values) == 1
 
-    async def owe(self, tx: Transaction, cluster_id: int, reason: str) -> Debt:
-        """Note that this etcd has lost its history, and has to be resynced; nothing is known of it yet."""
-        debt = Debt(tx.number, reason)
-        await self.note(tx, cluster_id, 0)
-        await tx.execute(self._owe, {"number": debt.number, "why": reason})
-        return debt
+    async def owe(self, tx: Transaction, cluster_id: int, last: Position | None, reason: str) -> bool:
+        """Note that this etcd has lost its history, and has to be resynced; nothing is known of it yet.
+
+        False as `note` has it.
+        """
+        if not await self.note(tx, Position(cluster_id, 0), last):
+            return False
+        await tx.execute(self._owe, {"number": tx.number, "why": reason})
+        return True
 
     async def settle(self, tx: Transaction, debt: Debt) -> bool:
         """Note that a resync is done; False when another loss has come in between, and is owed for."""
         return await tx.execute(self._settle, {"number": debt.number}) == 1
-
-    async def _begin(self, tx: Transaction, cluster_id: int, revision: int) -> None:
-        row = {"id": 1, "cluster_id": f"{cluster_id:x}", "revision": revision, "debt": None, "reason": None}
-        await tx.execute(self._insert, row)

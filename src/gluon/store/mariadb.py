@@ -104,7 +104,7 @@ class MariadbDriver:
             "innodb_lock_wait_timeout": f"{max(1, min(_LONGEST_LOCK_WAIT, int(timeout)))}",
             "lock_wait_timeout": f"{max(1, int(timeout))}",
             # A server process that is stopped in a transaction must not keep its locks from the others.
-            "idle_transaction_timeout": f"{max(1, int(timeout))}",
+            "idle_transaction_timeout": f"{max(1, int(self._options.idle_timeout))}",
             "max_sort_length": f"{_LONGEST_SORTED}",
             # No "table exists already" each time, which the driver would log.
             "sql_notes": "0",

@@ -93,6 +93,12 @@ class MariadbSession:
         if read_only:
             await self._several(_BEGIN_SNAPSHOT)
 
+    async def query(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT; the transaction that begins with it ends at once."""
+        rows = await self._rows(text, values)
+        await self._several("ROLLBACK")
+        return rows
+
     async def fetch(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """The rows that a statement gives."""
         if self._postponed:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import coroutine
@@ -41,6 +41,7 @@ from gluon.store.driver import AccessRefused, ConnectionLost, Contention, Driver
 from gluon.store.group_commit import GroupCommit, Member
 from gluon.store.networked_transaction import NetworkedTransaction, RefusedLate
 from gluon.store.pool import SessionPool
+from gluon.store.statement import Parameters, Statement
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class DatabaseCounters:
     contentions: int = 0
     """Transactions that met another one and were run again."""
     connections_lost: int = 0
+    """Those that broke in use, and those that were found broken when they were to be used."""
     outcomes_looked_up: int = 0
 
 
@@ -75,7 +77,7 @@ class NetworkedDatabase:
         self.counters = DatabaseCounters()
         self._driver = driver
         self._options = options
-        self._pool = SessionPool(self._connect, options.max_pool_size, options.pool_timeout)
+        self._pool = SessionPool(self._connect, options.max_pool_size, options.pool_timeout, self._count_lost)
         self._callbacks: list[Callable[[], None]] = []
         self._groups = GroupCommit(self._commit_group)
         self._alone: set[asyncio.Task[None]] = set()
@@ -118,11 +120,16 @@ class NetworkedDatabase:
 
     async def read(self, work: Work[T]) -> T:
         """Run a work that only reads, on one consistent snapshot."""
-        return await self._without_trace(work, read_only=True)
+        return await self._without_trace(lambda session: self._run_and_undo(session, work, read_only=True))
+
+    async def fetch(self, statement: Statement, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT."""
+        values = statement.arrange(parameters)
+        return await self._without_trace(lambda session: self._query(session, statement.text, values))
 
     async def rehearse(self, work: Work[T]) -> T:
         """Run a work as `write` does, and undo it."""
-        return await self._without_trace(work, read_only=False)
+        return await self._without_trace(lambda session: self._run_and_undo(session, work, read_only=False))
 
     async def _completed(
         self,
@@ -314,6 +321,7 @@ class NetworkedDatabase:
                 reason = str(self._driver.explain(error))
             else:
                 if outcome is Outcome.COMMITTED:
+                    self._count_lost()
                     return
                 if outcome is Outcome.UNDONE:
                     raise ConnectionLost("the connection broke in the commit, which was undone")
@@ -321,18 +329,20 @@ class NetworkedDatabase:
                     break
                 reason = "the database is still at it"
             await asyncio.sleep(_CONNECT_PAUSE)
+        self._count_lost()
         raise OutcomeUnknown(
             f"the connection to the database broke in a commit, and whether that was done can't be learnt: "
             f"{reason}"
         )
 
-    async def _without_trace(self, work: Work[T], *, read_only: bool) -> T:
+    async def _without_trace(self, use: Callable[[Session], Awaitable[T]]) -> T:
+        """Use a session for what leaves nothing behind, and can be done again."""
         attempt = 0
         while True:
             try:
                 with _heeding_cancellation():
                     session = await self._pool.acquire()
-                    return await self._run_and_undo(session, work, read_only=read_only)
+                    return await use(session)
             except (ConnectionLost, Contention) as error:
                 attempt += 1
                 await self._before_retry(error, attempt)
@@ -356,6 +366,18 @@ class NetworkedDatabase:
             self._pool.release(session)
         return result
 
+    async def _query(self, session: Session, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return await session.query(text, values)
+        except self._driver.errors as error:
+            session.abort()
+            raise self._driver.explain(error) from error
+        except BaseException:
+            session.abort()
+            raise
+        finally:
+            self._pool.release(session)
+
     async def _before_retry(self, error: DatabaseError, attempt: int) -> None:
         """Pause before a work is run again; raises DatabaseUnavailable when it was often enough."""
         self._count(error)
@@ -368,10 +390,13 @@ class NetworkedDatabase:
 
     def _count(self, error: DatabaseError) -> None:
         if isinstance(error, ConnectionLost):
-            self.counters.connections_lost += 1
+            self._count_lost()
             self._pool.drop_idle()
         elif isinstance(error, Contention):
             self.counters.contentions += 1
+
+    def _count_lost(self) -> None:
+        self.counters.connections_lost += 1
 
     def _changed(self) -> None:
         """Called after a commit of ours that changed something."""

@@ -13,11 +13,19 @@ from gluon.store.driver import Session
 class SessionPool:
     """At most `size` open sessions, opened when they are needed, handed out first come, first served.
 
-    `connect` opens one and raises DatabaseUnavailable.
+    `connect` opens one and raises DatabaseUnavailable. `on_dead` is told of each that broke while it
+    was idle.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Session]], size: int, timeout: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Session]],
+        size: int,
+        timeout: float,
+        on_dead: Callable[[], None],
+    ) -> None:
         self._connect = connect
+        self._on_dead = on_dead
         self._size = size
         self._timeout = timeout
         self._idle: list[Session] = []
@@ -54,7 +62,7 @@ class SessionPool:
                 session = self._idle.pop()
                 if session.usable:
                     return session
-                session.abort()
+                self._bury(session)
             return await self._connect()
         except BaseException:
             self._give_place()
@@ -72,7 +80,15 @@ class SessionPool:
         """Drop all sessions that are not in use: one broke, and the others probably did with it."""
         idle, self._idle = self._idle, []
         for session in idle:
-            session.abort()
+            if session.usable:
+                session.abort()
+            else:
+                self._bury(session)
+
+    def _bury(self, session: Session) -> None:
+        """Drop a session that broke while nobody used it."""
+        session.abort()
+        self._on_dead()
 
     async def close(self) -> None:
         """Wait for sessions that are in use, then close all."""

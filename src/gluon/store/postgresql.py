@@ -52,7 +52,6 @@ class PostgresqlDriver:
 
     async def open_connection(self) -> asyncpg.Connection[asyncpg.Record]:
         """A connection with our settings."""
-        milliseconds = str(int(self._options.statement_timeout * 1000))
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
             self._dsn,
             timeout=self._options.pool_timeout,
@@ -62,9 +61,11 @@ class PostgresqlDriver:
             max_cacheable_statement_size=_LONGEST_KEPT,
             server_settings={
                 "application_name": "gluon",
-                "statement_timeout": milliseconds,
+                # Compiling a statement takes longer than any of ours.
+                "jit": "off",
+                "statement_timeout": _milliseconds(self._options.statement_timeout),
                 # A server process that is stopped in a transaction must not keep its locks from the others.
-                "idle_in_transaction_session_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": _milliseconds(self._options.idle_timeout),
             },
         )
         return connection
@@ -106,6 +107,10 @@ class PostgresqlDatabase(NetworkedDatabase):
     def _changed(self) -> None:
         super()._changed()
         self.signal.tell()
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))
 
 
 def _dsn(url: URL) -> str:

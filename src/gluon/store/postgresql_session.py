@@ -79,6 +79,10 @@ class PostgresqlSession:
         self._transaction_id = None
         await self._connection.execute(_BEGIN_READING if read_only else _BEGIN)
 
+    async def query(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT, which is a transaction by itself."""
+        return await self.fetch(text, values)
+
     async def fetch(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """The rows that a statement gives."""
         # Records are not tuples, but compare, index and unpack as such.

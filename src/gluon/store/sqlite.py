@@ -32,6 +32,7 @@ from sqlalchemy.engine import Dialect
 from gluon.store.database import DatabaseError, DatabaseUnavailable, ReferenceViolation, Work
 from gluon.store.lockfile import LockFile
 from gluon.store.sqlite_connection import DRIVER_ERRORS, SqliteTransaction, explain, open_connection
+from gluon.store.statement import Parameters, Statement
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -243,6 +244,10 @@ class SqliteDatabase:
     async def read(self, work: Work[T]) -> T:
         """Run a work that only reads, on one consistent snapshot."""
         return await self._ask(self._reads, work)
+
+    async def fetch(self, statement: Statement, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT."""
+        return await self.read(lambda tx: tx.fetch(statement, parameters))
 
     async def _ask(
         self, requests: queue.SimpleQueue[_Request | None], work: Work[T], *, is_rehearsal: bool = False
