@@ -33,6 +33,8 @@ TENANT = "a868a466bca84df18404a77db0ecac72"
 HOSTS = ("host-1", "host-2")
 IPV6_PREFIX = "fd00:6c75::/32"
 PATIENCE = 30.0
+SILENCE = 0.4
+"""Seconds in which a ping that gets through has long been answered: others take 20 ms."""
 T = TypeVar("T")
 
 _HERE = Path(__file__).parent
@@ -186,6 +188,12 @@ class Machine:
 
     def delete(self) -> None:
         self._api.request("DELETE", f"ports/{self.port}?cascade=true", 204)
+
+    def hears_no_more_of(self, address: str) -> None:
+        """Return when pings to that address are answered no longer, which is so by and by: whatever was
+        changed has to reach ovn-northd, the hosts, and what their switches remember of flows.
+        """
+        eventually(lambda: self.guest.ping(address, SILENCE) is None, what=f"silence of {address}")
 
     @property
     def address6(self) -> str:
