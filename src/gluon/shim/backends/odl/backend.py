@@ -65,6 +65,11 @@ class OdlBackend(Backend):
         finally:
             await self._restconf.close()
 
+    async def held_keys(self) -> frozenset[str]:
+        """The keys of the VPNs, ports and interfaces that the controller says it has. Raises Away."""
+        await self._settler.read()
+        return self._settler.held_keys()
+
     async def reconcile(self, desired: Desired) -> None:
         """Learn all that should be there, make it so, and from now on keep it so."""
         self._desired = desired

@@ -1,14 +1,15 @@
 """The connection to OVN's northbound database, in a thread of its own (python-ovs' IDL, by ovsdbapp).
 
 The thread keeps a copy of the tables up to date, tells of changes to our rows, and commits. When the database
-goes away it connects again by itself, for ever. Everything public here blocks, and is safe from any thread.
+goes away it connects again by itself, for ever. Everything public here may block, but for what says that it
+doesn't, and is safe from any thread.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -89,6 +90,10 @@ class Northbound:
         with self._started.lock:
             self._index.forget_absent()
             return self._index.ids()
+
+    def ids_for(self, whose: Iterable[str]) -> set[RowId]:
+        """The rows of ours that are there for these interfaces, ports, services or subnets. Never blocks."""
+        return {id for key in whose for id in self._index.ids_for(key)}
 
     def commit(self, wanted: Mapping[RowId, Row | None]) -> Changes:
         """Make rows what they should be, None for those that shouldn't be, in one transaction.
