@@ -65,7 +65,7 @@ class YangModels:
             self._must(self._libyang.lys_parse_path(self._context, str(file).encode(), _YANG, None))
 
     def problem(self, datastore: Mapping[str, Any]) -> str | None:
-        """What libyang has against a whole configuration; None: nothing. As `yanglint -e -t config` does it."""
+        """What libyang has against a whole configuration (as `yanglint -e -t config`); None: nothing."""
         data = ctypes.c_void_p()
         found = self._libyang.lyd_parse_data_mem(
             self._context,
