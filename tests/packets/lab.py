@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import shutil
 import sys
 import time
@@ -30,6 +31,8 @@ from system.faults.processes import Program
 
 SERVICES = ("net-l3vpn", "site-vpn", "e-line")
 TENANT = "a868a466bca84df18404a77db0ecac72"
+ADMINS = "ad" * 16
+"""The tenant of administrators."""
 HOSTS = ("host-1", "host-2")
 IPV6_PREFIX = "fd00:6c75::/32"
 PATIENCE = 30.0
@@ -130,7 +133,7 @@ class Lab:
         config.write_text(
             f"[shim]\nname = packets\nhandlers = {','.join(f'{service}:ovn' for service in SERVICES)}\n"
             f"lease_ttl = 2\n"
-            f"host_list = {','.join(HOSTS)}\n"
+            f"host_list = {','.join(HOSTS)}\nadmin_tenants = {ADMINS}\n"
             f"[shim_ovn]\nconnection = {self.databases.connection}\ndatapath_type = netdev\n"
             f"mtu = 1400\nipv6_prefix = {IPV6_PREFIX}\nstray_delay = 0.5\n" + self._etcd_section()
         )
@@ -155,7 +158,8 @@ class Lab:
         shutil.copy(_EXAMPLES / "shim/e_line.py", folder)
         shutil.copy(_HERE / "site_vpn.py", folder)
         script = str(Path(sys.executable).with_name("proton-shim-server"))
-        command = ["env", f"PYTHONPATH={folder}", script, "--config-file", str(self._shim_config())]
+        path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        command = ["env", f"PYTHONPATH={path}", script, "--config-file", str(self._shim_config())]
         return Program("proton-shim", command, self._folder / "proton-shim.log")
 
     def _etcd_section(self) -> str:

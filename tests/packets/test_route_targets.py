@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packets.lab import SILENCE, Lab, Machine, Vpn, eventually
+from packets.lab import ADMINS, SILENCE, Lab, Machine, Vpn, eventually
 
 _OTHER_TENANT = "b" * 32
 
@@ -38,9 +38,9 @@ def test_routes_are_shared_while_a_config_says_so(lab: Lab) -> None:
     one.hears_no_more_of(other.address)
 
 
-def test_another_tenants_config_opens_nothing(lab: Lab) -> None:
-    _, one = _site(lab, "thief", "10.15.0.10", "host-1", "64512:2")
-    _, other = _site(lab, "robbed", "10.16.0.10", "host-2", "64512:2")
+def test_another_tenants_config_opens_nothing_but_an_administrators_does(lab: Lab) -> None:
+    _, one = _site(lab, "thief", "10.15.0.10", "host-1", "64512:2", "64512:4")
+    _, other = _site(lab, "robbed", "10.16.0.10", "host-2", "64512:2", "64512:4")
 
     lab.api.allow_target("64512:2", "both", tenant=_OTHER_TENANT)
     lab.api.allow_target("64512:3", "both")
@@ -49,6 +49,9 @@ def test_another_tenants_config_opens_nothing(lab: Lab) -> None:
     with other.guest.capture() as capture:
         assert one.guest.ping(other.address, SILENCE) is None
         assert capture.requests() == []
+
+    lab.api.allow_target("64512:4", "both", tenant=ADMINS)
+    assert one.guest.ping(other.address) is not None
 
 
 def test_a_hub_reaches_its_spokes_and_passes_nothing_on(lab: Lab) -> None:

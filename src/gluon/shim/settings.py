@@ -39,6 +39,7 @@ class ShimSettings:
     reconcile_interval: float = 0.0
     """0: only at the start, and on demand."""
     parallel: int = 128
+    admin_tenants: frozenset[str] = frozenset()
     lease_ttl: int = 10
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
@@ -103,6 +104,7 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
         rate_limit=conf.shim.rate_limit,
         reconcile_interval=conf.shim.reconcile_interval,
         parallel=conf.shim.parallel,
+        admin_tenants=frozenset(conf.shim.admin_tenants),
         lease_ttl=conf.shim.lease_ttl,
         metrics_host=conf.shim.metrics_host,
         metrics_port=conf.shim.metrics_port,

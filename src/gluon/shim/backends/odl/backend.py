@@ -27,6 +27,8 @@ class OdlBackend(Backend):
     def __init__(self, context: BackendContext) -> None:
         super().__init__(context)
         self._settings = settings = load_odl_settings(context.conf)
+        # Each callback has one request under way at a time.
+        self.parallel = settings.max_requests
         hosts = frozenset(context.conf.shim.host_list)
         self._serves = (lambda host: True) if "*" in hosts else hosts.__contains__
         self._plan = Plan()
