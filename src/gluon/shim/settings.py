@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,8 +66,8 @@ def load(
     """
     conf = cfg.ConfigOpts()
     for group, options in list_opts():
-        conf.register_group(group)
-        conf.register_opts(options, group=group)
+        # A copy, with all that it holds: else what is set in one ConfigOpts is set in all of the process.
+        conf.register_opts(options, group=copy.deepcopy(group))
     conf.register_cli_opt(cfg.BoolOpt("check", default=False, help=_CHECK_HELP))
     try:
         conf(

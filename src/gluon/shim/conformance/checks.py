@@ -125,8 +125,7 @@ async def check_ordering(bench: Bench) -> None:
         for service, port, interface, binding in lines:
             await feed.delete(service, port, interface, binding)
         await bench.settled()
-        for line in lines:
-            await _gone(bench, line)
+        await _gone(bench, [name for line in lines for name in line])
 
 
 async def check_idempotence(bench: Bench) -> None:
@@ -243,8 +242,7 @@ async def _life_of_lines(bench: Bench) -> None:
     for service, port, interface, binding in lines:
         await feed.delete(binding, interface, port, service)
     await bench.settled()
-    for line in lines:
-        await _gone(bench, line)
+    await _gone(bench, [name for line in lines for name in line])
 
 
 async def _answer(bench: Bench, port: Name) -> dict[str, Any]:
