@@ -35,7 +35,7 @@ async def test_ovn_conforms(etcd_server: EtcdServer, databases: OvnDatabases, tm
 
 async def test_strays_go(etcd_server: EtcdServer, databases: OvnDatabases, tmp_path: Path) -> None:
     found = await reports(
-        etcd_server, "ovn", checks=["strays"], config_files=_config(tmp_path, databases, stray_delay=0)
+        etcd_server, "ovn", checks=["strays"], config_files=_config(tmp_path, databases, stray_delay=0.5)
     )
 
     assert outcomes(found) == {"strays": "ok"}

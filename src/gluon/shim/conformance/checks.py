@@ -185,7 +185,8 @@ async def check_strays(bench: Bench) -> None:
         await feed.forget(name, bench.settings.name)
     async with bench.shim():
         await bench.settled()
-        await _gone(bench, strays)
+        # A backend may give a stray some time, in which its object may be back.
+        await _gone(bench, strays, within=bench.patience)
         await _kept(bench, kept, held)
         await feed.delete(*reversed(kept))
         await bench.settled()
@@ -260,11 +261,17 @@ async def _held(bench: Bench) -> frozenset[str]:
     return frozenset(await ask() if inspect.iscoroutinefunction(ask) else await asyncio.to_thread(ask))
 
 
-async def _gone(bench: Bench, names: Iterable[Name]) -> None:
-    held = await _held(bench)
-    for object_name, key in names:
-        if key in held:
-            raise Failed(f"the controller still has a {object_name} that is gone")
+async def _gone(bench: Bench, names: Iterable[Name], *, within: float = 0.0) -> None:
+    loop = asyncio.get_running_loop()
+    deadline, gone = loop.time() + within, tuple(names)
+    while True:
+        held = await _held(bench)
+        left = [object_name for object_name, key in gone if key in held]
+        if not left:
+            return
+        if loop.time() >= deadline:
+            raise Failed(f"the controller still has a {left[0]} that is gone")
+        await asyncio.sleep(0.1)
 
 
 async def _kept(bench: Bench, names: Iterable[Name], before: frozenset[str]) -> None:
