@@ -103,6 +103,15 @@ class Northbound:
         if not self.is_connected:
             raise NorthboundAway("there is no connection")
         started = self._started
+        # A database that hangs in the middle of a transaction keeps the lock.
+        if not started.lock.acquire(timeout=self._settings.timeout):
+            raise NorthboundAway("a transaction has taken too long")
+        try:
+            if not any(self._differs(id, row) for id, row in wanted.items()):
+                # Most writes are such: much that objects say is nothing to OVN.
+                return Changes()
+        finally:
+            started.lock.release()
         api = SimpleNamespace(idl=started.idl)
         command = ApplyRows(api, self._index, self._tags, wanted)
         change = transaction.Transaction(
