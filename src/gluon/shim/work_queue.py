@@ -43,7 +43,7 @@ class WorkQueue(Generic[Key]):
         self._late: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._entries = asyncio.Semaphore(0)
-        """As many as there are entries in the heap. Each wakes one worker; an event would wake all of them."""
+        """As many as there are entries in the heap. Each wakes one worker; an event would wake them all."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
