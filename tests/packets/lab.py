@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import shutil
 import sys
 import time
@@ -30,9 +31,13 @@ from system.faults.processes import Program
 
 SERVICES = ("net-l3vpn", "site-vpn", "e-line")
 TENANT = "a868a466bca84df18404a77db0ecac72"
+ADMINS = "ad" * 16
+"""The tenant of administrators."""
 HOSTS = ("host-1", "host-2")
 IPV6_PREFIX = "fd00:6c75::/32"
 PATIENCE = 30.0
+SILENCE = 0.4
+"""Seconds in which a ping that gets through has long been answered: others take 20 ms."""
 T = TypeVar("T")
 
 _HERE = Path(__file__).parent
@@ -128,7 +133,7 @@ class Lab:
         config.write_text(
             f"[shim]\nname = packets\nhandlers = {','.join(f'{service}:ovn' for service in SERVICES)}\n"
             f"lease_ttl = 2\n"
-            f"host_list = {','.join(HOSTS)}\n"
+            f"host_list = {','.join(HOSTS)}\nadmin_tenants = {ADMINS}\n"
             f"[shim_ovn]\nconnection = {self.databases.connection}\ndatapath_type = netdev\n"
             f"mtu = 1400\nipv6_prefix = {IPV6_PREFIX}\nstray_delay = 0.5\n" + self._etcd_section()
         )
@@ -153,7 +158,8 @@ class Lab:
         shutil.copy(_EXAMPLES / "shim/e_line.py", folder)
         shutil.copy(_HERE / "site_vpn.py", folder)
         script = str(Path(sys.executable).with_name("proton-shim-server"))
-        command = ["env", f"PYTHONPATH={folder}", script, "--config-file", str(self._shim_config())]
+        path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        command = ["env", f"PYTHONPATH={path}", script, "--config-file", str(self._shim_config())]
         return Program("proton-shim", command, self._folder / "proton-shim.log")
 
     def _etcd_section(self) -> str:
@@ -186,6 +192,12 @@ class Machine:
 
     def delete(self) -> None:
         self._api.request("DELETE", f"ports/{self.port}?cascade=true", 204)
+
+    def hears_no_more_of(self, address: str) -> None:
+        """Return when pings to that address are answered no longer, which is so by and by: whatever was
+        changed has to reach ovn-northd, the hosts, and what their switches remember of flows.
+        """
+        eventually(lambda: self.guest.ping(address, SILENCE) is None, what=f"silence of {address}")
 
     @property
     def address6(self) -> str:

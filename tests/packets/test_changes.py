@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from packets.lab import Lab, Machine, Vpn, eventually
-
-_SILENCE = 0.4
+from packets.lab import SILENCE, Lab, Machine, Vpn, eventually
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +19,9 @@ def watcher(lab: Lab, vpn: Vpn) -> Machine:
 
 
 def _falls_silent(watcher: Machine, machine: Machine) -> None:
-    eventually(lambda: watcher.guest.ping(machine.address, 0.1) is None, what="silence")
+    watcher.hears_no_more_of(machine.address)
     with machine.guest.capture() as capture:
-        assert watcher.guest.ping(machine.address, _SILENCE) is None
+        assert watcher.guest.ping(machine.address, SILENCE) is None
         assert capture.requests() == []
 
 

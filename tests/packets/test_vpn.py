@@ -7,10 +7,7 @@ import ipaddress
 import pytest
 
 from packets.frames import arp_request, is_arp_reply, tagged_echo
-from packets.lab import IPV6_PREFIX, Lab, Machine
-
-_SILENCE = 0.4
-"""Seconds in which a ping that must not get through has more than enough time: others take 20 ms."""
+from packets.lab import IPV6_PREFIX, SILENCE, Lab, Machine
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +81,7 @@ def test_two_vpns_with_equal_addresses_never_meet(lab: Lab, blue: dict[str, Mach
             assert strayed.requests() == []
     # Only in blue is there anybody at this address.
     with blue["beside"].guest.capture() as strayed:
-        assert one.guest.ping("10.0.1.11", _SILENCE) is None
+        assert one.guest.ping("10.0.1.11", SILENCE) is None
         assert strayed.requests() == []
 
 
@@ -93,7 +90,7 @@ def test_a_guest_can_not_send_from_another_address(blue: dict[str, Machine]) -> 
     sender.guest.namespace.ip("addr", "add", "10.0.1.77/24", "dev", "eth0")
 
     with receiver.guest.capture() as capture:
-        assert sender.guest.ping(receiver.address, _SILENCE, source="10.0.1.77") is None
+        assert sender.guest.ping(receiver.address, SILENCE, source="10.0.1.77") is None
         assert sender.guest.ping(receiver.address) is not None
         sources = {request.source for request in capture.requests()}
 
@@ -115,7 +112,7 @@ def test_a_vlan_interface_is_in_a_vpn_of_its_own(lab: Lab) -> None:
     with plain.guest.capture() as capture:
         trunk.guest.exchange(tagged_echo(mac, plain.guest.mac, "10.3.0.20", plain.address, 42))
         trunk.guest.exchange(tagged_echo(mac, plain.guest.mac, "10.3.0.20", plain.address, 43))
-        requests = capture.requests_within(_SILENCE)
+        requests = capture.requests_within(SILENCE)
 
     assert [(request.source, request.sequence) for request in requests] == [("10.3.0.20", 42)]
 

@@ -30,6 +30,14 @@ def find_program(name: str) -> Path:
     raise RuntimeError(f"there is no {name}: run tests with make, which has scripts/get-debian provide it")
 
 
+def find_library(name: str) -> Path:
+    """The path of a shared library by its file's name, of the system or unpacked."""
+    for root in (Path("/"), _UNPACKED):
+        for place in sorted(root.glob(f"usr/lib/*-linux-gnu/{name}")):
+            return place
+    raise RuntimeError(f"there is no {name}: run tests with make, which has scripts/get-debian provide it")
+
+
 def program_environment() -> dict[str, str]:
     """The environment to run such programs in: those that are unpacked find their scripts and libraries."""
     folders = [str(_UNPACKED / folder) for folder in ("usr/sbin", "usr/bin")]

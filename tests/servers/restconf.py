@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import copy
 import json
 import socket
 from collections.abc import Callable
@@ -235,7 +234,8 @@ class RestconfServer:
         if module not in self.modules or list_name not in KEYS:
             raise self._refusal(404, "unknown-element", f"no schema for {containers}/{list_name}")
         async with self._lock:
-            candidate = copy.deepcopy(self.data)
+            # Many times faster than copy.deepcopy.
+            candidate = json.loads(json.dumps(self.data))
             inner = containers[1] if len(containers) > 1 else None
             entries = self._list(candidate, container, inner, list_name, make=module)
             others = [entry for entry in entries if entry[KEYS[list_name]] != key]

@@ -112,11 +112,13 @@ async def test_a_last_host_that_never_lets_go_is_not_waited_for_longer_than_clai
     port = await relay.port()
     await relay.bind(port, "compute-1")
     await relay.answer(port)
-    old.on("unbind_port", lambda view: asyncio.sleep(3600))
+    ended = asyncio.Event()
+    old.on("unbind_port", lambda view: ended.wait())
 
     await relay.bind(port, "compute-2")
 
     assert (await relay.answer(port))["controller"] == "new"
+    ended.set()
 
 
 async def test_a_move_between_two_hosts_of_one_shim(relay: Relaying, shims: Shims) -> None:

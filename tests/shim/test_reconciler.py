@@ -310,3 +310,24 @@ async def test_objects_of_a_model_without_ports_come_after_what_they_refer_to(
     await plain.delete("List", "a b/c")
     await backend.until("delete_object", "a b/c")
     await plain.until_forgotten("List", "a b/c")
+
+
+async def test_a_backend_is_called_for_no_more_objects_at_a_time_than_it_takes(
+    relay: Relaying, shims: Shims
+) -> None:
+    class Narrow(Recorder):
+        parallel = 2
+        running = most = 0
+
+        async def modify_service(self, service: View) -> None:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            await asyncio.sleep(0.02)
+            self.running -= 1
+
+    backend = Narrow()
+    await shims.ready(backend)
+    vpns = [await relay.vpn() for _ in range(8)]
+    for vpn in vpns:
+        await relay.until_status("VpnService", vpn)
+    assert backend.most == 2

@@ -276,7 +276,8 @@ async def test_a_wiped_etcd_is_no_reason_to_delete_anything(
     client = Etcd([own_etcd_server.url])
     relay = Relaying(client, Keys(etcd_prefix))
     await relay.publish()
-    await shims.ready(backend)
+    # So short that its loss is noticed soon.
+    await shims.ready(backend, lease_ttl=3)
     vpn, port = await relay.vpn(), await relay.port()
     await relay.bind(port)
     await relay.answer(port)

@@ -88,3 +88,10 @@ def test_other_sections_are_the_backends_own(tmp_path: Path) -> None:
 
 def test_spaces_around_handlers_do_not_matter() -> None:
     assert parse_handlers([" a : b "]) == {"a": "b"}
+
+
+def test_what_is_given_instead_of_the_file_s_handlers_holds_for_that_once(tmp_path: Path) -> None:
+    file = tmp_path / "proton-shim.conf"
+    file.write_text("[shim]\nhandlers = a:dummy\n")
+    assert load(["--config-file", str(file)], "1.0", handlers="b:odl")[1].handlers == {"b": "odl"}
+    assert load(["--config-file", str(file)], "1.0")[1].handlers == {"a": "dummy"}

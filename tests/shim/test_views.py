@@ -164,6 +164,21 @@ def test_a_vpn_uses_the_route_targets_that_its_own_tenant_has_configured(vpn: Sh
     assert [(t.value, t.imports, t.exports) for t in service.route_targets][1] == ("64512:2", False, True)
 
 
+def test_what_administrators_have_configured_holds_for_all(vpn: Shelves) -> None:
+    admins = "F" * 8 + "-ffff-ffff-ffff-" + "f" * 12
+    with_admins = NetL3vpnApiModel(vpn.api_model.model, frozenset({admins}))
+    view = Objects(with_admins, vpn.inventory).find_view(ObjectId("VpnService", VPN))
+    assert view is not None
+    vpn.put("VpnAfConfig", vrf_rt_value="64512:1", vrf_rt_type="both", tenant_id="e" * 32)
+    own = with_admins.context(view)
+    vpn.put("VpnAfConfig", vrf_rt_value="64512:2", vrf_rt_type="import_extcommunity", tenant_id="f" * 32)
+
+    assert [(t.value, t.imports, t.exports) for t in view.route_targets] == [("64512:2", True, False)]
+    # A VPN is applied anew when it is one, and when the setting says another.
+    contexts = {own, with_admins.context(view), vpn.api_model.context(vpn["VpnService", VPN])}
+    assert len(contexts) == 3
+
+
 def test_attributes_win_over_navigation_and_the_views_own_names_over_both(vpn: Shelves) -> None:
     model = bundled("test")
     for api_object in model.objects.values():

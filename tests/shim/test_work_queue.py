@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -135,6 +137,40 @@ async def test_newer_state_unparks() -> None:
     assert await queue.get() == "service"
     queue.add("port")
     assert await queue.get() == "port"
+
+
+async def test_a_key_wakes_one_worker_only() -> None:
+    queue, waits = queue_of(), 0
+
+    class Counted:
+        """What `get` gives, with a note of each time that it has to wait."""
+
+        def __await__(self) -> Generator[Any, None, str]:
+            nonlocal waits
+            getting = queue.get()
+            while True:
+                try:
+                    awaited = getting.send(None)
+                except StopIteration as ended:
+                    return str(ended.value)
+                waits += 1
+                yield awaited
+
+    async def work() -> None:
+        while True:
+            queue.done(await Counted())
+
+    workers = [asyncio.create_task(work()) for _ in range(50)]
+    await asyncio.sleep(0)
+    for number in range(50):
+        queue.add(str(number))
+        while queue.depths["ready"]:
+            await asyncio.sleep(0)
+    for worker in workers:
+        worker.cancel()
+    await asyncio.wait(workers)
+    # All of them at the beginning, and each one that had a key.
+    assert waits == 100
 
 
 async def test_a_closed_queue_hands_out_nothing_and_tells_when_nobody_works() -> None:

@@ -88,6 +88,10 @@ class Backend:
     """Whether everything is to be applied again at each start, bound ports included: for a controller (or
     a backend) that keeps what it was told in memory only."""
 
+    parallel: int | None = None
+    """How many objects it is to be called for at the same time, if that is fewer than `[shim] parallel`: for
+    a controller that doesn't do more. Calls that queue up in the backend would be overdue for nothing."""
+
     def __init__(self, context: BackendContext) -> None:
         self.context = context
 

@@ -59,12 +59,15 @@ class Extensions:
             context = replace(context, reconcile=wishes.reconcile, replay=wishes.replay)
         return self.backend_class(name)(context)
 
-    def api_model(self, model: Model) -> GenericApiModel:
-        """How a service's objects are understood: the API model of its name, else the generic one."""
+    def api_model(self, model: Model, admin_tenants: frozenset[str] = frozenset()) -> GenericApiModel:
+        """How a service's objects are understood: the API model of its name, else the generic one.
+
+        `admin_tenants`: those whose objects may speak for all tenants.
+        """
         for point in entry_points(group=MODELS, name=model.service):
-            made: GenericApiModel = point.load()(model)
+            made: GenericApiModel = point.load()(model, admin_tenants)
             return made
-        return GenericApiModel(model)
+        return GenericApiModel(model, admin_tenants)
 
 
 def _class_of(found: Any) -> Callable[[BackendContext], Any]:

@@ -74,6 +74,13 @@ SHIM_OPTIONS = [
         help="Objects of one service that are worked on at the same time; for callbacks that are plain "
         "functions also the number of threads.",
     ),
+    cfg.ListOpt(
+        "admin_tenants",
+        default=[],
+        help="Tenants (projects) of administrators: what a VpnAfConfig of theirs says of a route target "
+        "holds for the VPNs of all tenants. One of another tenant holds for that tenant's own VPNs. The same "
+        "on all shim servers.",
+    ),
     cfg.IntOpt(
         "lease_ttl",
         default=10,

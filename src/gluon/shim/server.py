@@ -189,7 +189,7 @@ class ShimServer:
             try:
                 wishes = Wishes()
                 backend = self._extensions.backend(backend_name, service, self._settings.name, wishes)
-                api_model = self._extensions.api_model(model)
+                api_model = self._extensions.api_model(model, self._settings.admin_tenants)
                 shim = ServiceShim(
                     *(self._settings, self._etcd, self._keys, self._presence, self._writes),
                     *(api_model, backend, self._metrics, self._tracer),

@@ -83,7 +83,7 @@ class ServiceShim:
         self.inventory = Inventory(api_model.terms)
         self.journal = Journal(keys, service, settings.name, settings.backend_for(service), writes)
         self.queue: WorkQueue[ObjectId] = WorkQueue(lambda object_id: api_model.rank(object_id.object_name))
-        self._parallel = settings.parallel
+        self._parallel = min(settings.parallel, getattr(backend, "parallel", None) or settings.parallel)
         self._reconcile_interval = settings.reconcile_interval
         self._wishes = wishes
         self._etcd = etcd
@@ -93,7 +93,7 @@ class ServiceShim:
         self._callbacks = Callbacks(
             backend,
             timeout=settings.callback_timeout,
-            parallel=settings.parallel,
+            parallel=self._parallel,
             observe=self._calling,
             limit=limit,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class ShimSettings:
     reconcile_interval: float = 0.0
     """0: only at the start, and on demand."""
     parallel: int = 128
+    admin_tenants: frozenset[str] = frozenset()
     lease_ttl: int = 10
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
@@ -64,8 +66,8 @@ def load(
     """
     conf = cfg.ConfigOpts()
     for group, options in list_opts():
-        conf.register_group(group)
-        conf.register_opts(options, group=group)
+        # A copy, with all that it holds: else what is set in one ConfigOpts is set in all of the process.
+        conf.register_opts(options, group=copy.deepcopy(group))
     conf.register_cli_opt(cfg.BoolOpt("check", default=False, help=_CHECK_HELP))
     try:
         conf(
@@ -103,6 +105,7 @@ def _settings(conf: cfg.ConfigOpts) -> ShimSettings:
         rate_limit=conf.shim.rate_limit,
         reconcile_interval=conf.shim.reconcile_interval,
         parallel=conf.shim.parallel,
+        admin_tenants=frozenset(conf.shim.admin_tenants),
         lease_ttl=conf.shim.lease_ttl,
         metrics_host=conf.shim.metrics_host,
         metrics_port=conf.shim.metrics_port,

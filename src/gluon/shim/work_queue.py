@@ -42,7 +42,8 @@ class WorkQueue(Generic[Key]):
         """For a key that others are parked for: those."""
         self._late: set[Key] = set()
         self._failures: dict[Key, int] = {}
-        self._may_get = asyncio.Event()
+        self._entries = asyncio.Semaphore(0)
+        """As many as there are entries in the heap. Each wakes one worker; an event would wake them all."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -126,15 +127,15 @@ class WorkQueue(Generic[Key]):
     async def get(self) -> Key:
         """The next key; to be given back with `done`."""
         while True:
-            while self._heap and not self._closed:
-                _, number, key = heapq.heappop(self._heap)
-                if self._ready.get(key) == number:
-                    del self._ready[key]
-                    self._running[key] = False
-                    self._idle.clear()
-                    return key
-            self._may_get.clear()
-            await self._may_get.wait()
+            await self._entries.acquire()
+            if self._closed:
+                continue
+            _, number, key = heapq.heappop(self._heap)
+            if self._ready.get(key) == number:
+                del self._ready[key]
+                self._running[key] = False
+                self._idle.clear()
+                return key
 
     def done(self, key: Key) -> None:
         """The worker is through with the key, whatever came of it."""
@@ -177,7 +178,7 @@ class WorkQueue(Generic[Key]):
         number = next(self._order)
         self._ready[key] = number
         heapq.heappush(self._heap, (rank, number, key))
-        self._may_get.set()
+        self._entries.release()
 
     def _waited(self, key: Key) -> None:
         del self._waiting[key]

@@ -7,7 +7,8 @@ has nothing to check.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,7 @@ async def check_lifecycle(bench: Bench) -> None:
         await bench.settled()
         await bench.feed.delete(binding, interface, port, service)
         await bench.settled()
+        await _gone(bench, (service, port, interface, binding))
 
 
 async def check_ordering(bench: Bench) -> None:
@@ -123,6 +125,7 @@ async def check_ordering(bench: Bench) -> None:
         for service, port, interface, binding in lines:
             await feed.delete(service, port, interface, binding)
         await bench.settled()
+        await _gone(bench, [name for line in lines for name in line])
 
 
 async def check_idempotence(bench: Bench) -> None:
@@ -145,6 +148,7 @@ async def check_restart(bench: Bench) -> None:
         for line in lines:
             await feed.bind(line[1])
         await bench.settled()
+        held = await _held(bench)
     calls = len(bench.seen.calls)
     async with bench.shim() as backend:
         await bench.settled()
@@ -159,6 +163,7 @@ async def check_restart(bench: Bench) -> None:
     async with bench.shim():
         await bench.settled()
         await _gone(bench, lines[2])
+        await _kept(bench, lines[0], held)
         for service, port, interface, binding in lines[:2]:
             await feed.delete(binding, interface, port, service)
         await bench.settled()
@@ -174,15 +179,15 @@ async def check_strays(bench: Bench) -> None:
         await feed.bind(kept[1])
         await feed.bind(strays[1])
         await bench.settled()
+        held = await _held(bench)
     await feed.delete(*reversed(strays))
     for name in strays:
         await feed.forget(name, bench.settings.name)
-    async with bench.shim() as backend:
+    async with bench.shim():
         await bench.settled()
-        await _gone(bench, strays)
-        held = await _held(backend)
-        if held is not None and kept[0][1] not in held and kept[1][1] not in held:
-            raise Failed("reconcile has removed what should be there")
+        # A backend may give a stray some time, in which its object may be back.
+        await _gone(bench, strays, within=bench.patience)
+        await _kept(bench, kept, held)
         await feed.delete(*reversed(kept))
         await bench.settled()
 
@@ -238,6 +243,7 @@ async def _life_of_lines(bench: Bench) -> None:
     for service, port, interface, binding in lines:
         await feed.delete(binding, interface, port, service)
     await bench.settled()
+    await _gone(bench, [name for line in lines for name in line])
 
 
 async def _answer(bench: Bench, port: Name) -> dict[str, Any]:
@@ -247,20 +253,33 @@ async def _answer(bench: Bench, port: Name) -> dict[str, Any]:
         raise Failed(bench.seen.trouble() or str(error)) from error
 
 
-async def _held(backend: Any) -> frozenset[str] | None:
-    """The keys of what the controller has, where the backend can tell."""
-    ask = getattr(backend, "held_keys", None)
+async def _held(bench: Bench) -> frozenset[str]:
+    """The keys of what the controller has; none where the backend can't tell."""
+    ask = getattr(bench.seen.backends[-1], "held_keys", None)
     if ask is None:
-        return None
-    keys = await asyncio.to_thread(ask) if not asyncio.iscoroutinefunction(ask) else await ask()
-    return frozenset(keys)
+        return frozenset()
+    return frozenset(await ask() if inspect.iscoroutinefunction(ask) else await asyncio.to_thread(ask))
 
 
-async def _gone(bench: Bench, names: tuple[Name, ...]) -> None:
-    held = await _held(bench.seen.backends[-1])
+async def _gone(bench: Bench, names: Iterable[Name], *, within: float = 0.0) -> None:
+    loop = asyncio.get_running_loop()
+    deadline, gone = loop.time() + within, tuple(names)
+    while True:
+        held = await _held(bench)
+        left = [object_name for object_name, key in gone if key in held]
+        if not left:
+            return
+        if loop.time() >= deadline:
+            raise Failed(f"the controller still has a {left[0]} that is gone")
+        await asyncio.sleep(0.1)
+
+
+async def _kept(bench: Bench, names: Iterable[Name], before: frozenset[str]) -> None:
+    """What the controller had of these it has still: nobody has wished for less."""
+    held = await _held(bench)
     for object_name, key in names:
-        if held is not None and key in held:
-            raise Failed(f"the controller still has a {object_name} that is gone")
+        if key in before and key not in held:
+            raise Failed(f"the controller has lost a {object_name} that should be there")
 
 
 def _has(backend: Any, name: str) -> bool:

@@ -19,8 +19,10 @@ _ORDER = (Role.SERVICE, Role.INTERFACE, Role.SERVICE_BINDING, Role.PORT)
 class GenericApiModel:
     """One service's objects: their views, the order among them, what they are found by."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, admin_tenants: frozenset[str] = frozenset()) -> None:
+        """`admin_tenants`: those whose objects may speak for all tenants, if an API model has any."""
         self.model = model
+        self.admin_tenants = admin_tenants
         self.view_classes = view_classes(model, self.view_bases())
         self._ranks = _ranks(model)
         self._terms = {name: self._terms_of(o) for name, o in model.objects.items()}

@@ -2,9 +2,8 @@
 
 A VPN names route targets (`ipv4_family`, `ipv6_family`, with commas between them). What each of them does is
 said by the VpnAfConfig of that value: import, export or both (RFC 4364, section 4.3.1). Route targets are a
-boundary between customers: one that a VPN merely names, without a VpnAfConfig of its own tenant, imports
-and exports nothing. An administrator's VpnAfConfig can't be told apart by what is in etcd, so it counts for
-its own tenant only.
+boundary between customers: one that a VPN merely names, without a VpnAfConfig of its own tenant or of an
+administrators' one (`[shim] admin_tenants`), imports and exports nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gluon.shim.inventory import Inventory
 from gluon.shim.models.generic import GenericApiModel
@@ -45,6 +45,9 @@ class VpnServiceView(View):
 
     __slots__ = ()
 
+    admin_tenants: ClassVar[frozenset[str]] = frozenset()
+    """Those whose VpnAfConfigs hold for all; without dashes."""
+
     topology = "routed"
     """How a VPN's ports are joined, for backends that must know: each prefix is a network, between which it
     routes."""
@@ -54,6 +57,11 @@ class VpnServiceView(View):
         config = self._source.find_view(ObjectId(CONFIG, route_target))
         return config if config is not None and not config.departed else None
 
+    def is_held_to(self, config: View) -> bool:
+        """Whether a VpnAfConfig holds for this VPN."""
+        tenant = _tenant(config)
+        return tenant != "" and (tenant == _tenant(self) or tenant in self.admin_tenants)
+
     @property
     def route_targets(self) -> tuple[RouteTarget, ...]:
         """Those that this VPN may use, in the order in which it names them."""
@@ -61,7 +69,7 @@ class VpnServiceView(View):
         for family, attribute in FAMILIES.items():
             for value in named_route_targets(self.document, (attribute,)):
                 config = self.config_of(value)
-                if config is not None and _same_tenant(config, self):
+                if config is not None and self.is_held_to(config):
                     found.append(_route_target(value, family, config))
         return tuple(found)
 
@@ -73,7 +81,9 @@ class NetL3vpnApiModel(GenericApiModel):
 
     def view_bases(self) -> Mapping[str, type[View]]:
         """VPNs know their route targets."""
-        return {VPN: VpnServiceView}
+        tenants = frozenset(_plain(tenant) for tenant in self.admin_tenants)
+        known = {"__slots__": (), "admin_tenants": tenants}
+        return {VPN: type("VpnServiceView", (VpnServiceView,), known)}
 
     def further_terms(self, object_name: str) -> Callable[[Document], Iterable[Term]] | None:
         """VPNs are found by the route targets that they name."""
@@ -100,6 +110,9 @@ class NetL3vpnApiModel(GenericApiModel):
             config = view.config_of(value)
             if config is not None:
                 digest.update(repr(sorted(config.document.items())).encode())
+                if view.is_held_to(config) and _tenant(config) != _tenant(view):
+                    # By a setting, which may be another at the next start.
+                    digest.update(b"administrator's")
         return digest.hexdigest()
 
 
@@ -110,13 +123,13 @@ def named_route_targets(vpn: Document, attributes: Iterable[str] = tuple(FAMILIE
         yield from dict.fromkeys(text for text in texts if text)
 
 
-def _same_tenant(one: View, other: View) -> bool:
-    return _tenant(one) == _tenant(other) != ""
-
-
 def _tenant(view: View) -> str:
+    return _plain(str(view.get("tenant_id") or ""))
+
+
+def _plain(tenant: str) -> str:
     # Both spellings of a uuid are the same tenant.
-    return str(view.get("tenant_id") or "").replace("-", "").lower()
+    return tenant.replace("-", "").lower()
 
 
 def _route_target(value: str, family: str, config: View) -> RouteTarget:

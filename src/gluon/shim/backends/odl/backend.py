@@ -27,6 +27,8 @@ class OdlBackend(Backend):
     def __init__(self, context: BackendContext) -> None:
         super().__init__(context)
         self._settings = settings = load_odl_settings(context.conf)
+        # Each callback has one request under way at a time.
+        self.parallel = settings.max_requests
         hosts = frozenset(context.conf.shim.host_list)
         self._serves = (lambda host: True) if "*" in hosts else hosts.__contains__
         self._plan = Plan()
@@ -64,6 +66,11 @@ class OdlBackend(Backend):
             )
         finally:
             await self._restconf.close()
+
+    async def held_keys(self) -> frozenset[str]:
+        """The keys of the VPNs, ports and interfaces that the controller says it has. Raises Away."""
+        await self._settler.read()
+        return self._settler.held_keys()
 
     async def reconcile(self, desired: Desired) -> None:
         """Learn all that should be there, make it so, and from now on keep it so."""

@@ -72,6 +72,16 @@ class Settler:
         self._unsure &= self._touched
         self._known = True
 
+    def held_keys(self) -> frozenset[str]:
+        """The keys of the VPNs, ports and interfaces that the controller has, as of the last reading.
+
+        VPN instances and VPN interfaces bear no marks: those of others are among them.
+        """
+        unmarked = {id.key for id in self._there if id.kind in (Kind.VPN, Kind.VPN_INTERFACE)}
+        marked = {(self._marks.marked(id, entry), id) for id, entry in self._there.items()}
+        interfaces = {id.key for key, id in marked if key is not None and id.kind is Kind.INTERFACE}
+        return frozenset({*unmarked, *interfaces, *(key for key, _ in marked if key is not None)})
+
     def strays(self) -> set[Group]:
         """What entries of ours are for that have no business to be there, as of the last reading."""
         found = set()

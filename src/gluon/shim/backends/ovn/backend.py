@@ -14,8 +14,14 @@ from gluon.shim.backends.ovn.mapping import Mapping
 from gluon.shim.backends.ovn.northbound import Northbound, NorthboundAway
 from gluon.shim.backends.ovn.options import load_ovn_settings
 from gluon.shim.backends.ovn.plan import Plan
-from gluon.shim.backends.ovn.reading import check_bindable, read_attachment, read_port, read_service
-from gluon.shim.backends.ovn.rows import RowId
+from gluon.shim.backends.ovn.reading import (
+    check_bindable,
+    read_attachment,
+    read_port,
+    read_service,
+    read_subnet,
+)
+from gluon.shim.backends.ovn.rows import RowId, held_keys
 from gluon.shim.backends.ovn.writer import Writer
 from gluon.shim.errors import PermanentError, TemporaryError
 from gluon.shim.views import View
@@ -74,6 +80,10 @@ class OvnBackend(Backend):
         finally:
             await self.stop()
 
+    async def held_keys(self) -> frozenset[str]:
+        """The keys of the services, interfaces and ports that the database has rows of ours for."""
+        return held_keys(await asyncio.to_thread(self._northbound.ids))
+
     async def reconcile(self, desired: Desired) -> None:
         """Learn all that should be there, make it so, and from now on keep it so."""
         self._desired = desired
@@ -121,9 +131,12 @@ class OvnBackend(Backend):
 
     async def delete_port(self, port: View) -> None:
         """Have nothing of the port be there."""
+        interfaces = port.referrers_with_role(Role.INTERFACE)
+        bindings = (b for i in interfaces for b in i.referrers_with_role(Role.SERVICE_BINDING))
         rows = self._plan.rows_of_port(port.key)
         self._plan.drop_port(port.key)
-        await self._write(rows)
+        there = self._there(port.key, *(i.key for i in interfaces), *_subnets(bindings))
+        await self._write(rows | there)
 
     async def modify_interface(self, interface: View) -> None:
         """Have the port be as it should with this interface."""
@@ -133,7 +146,7 @@ class OvnBackend(Backend):
 
     async def delete_interface(self, interface: View) -> None:
         """Have the port be as it should without this interface."""
-        await self._apply_port_of(interface.key, interface.to(Role.PORT))
+        await self._apply_port_of(interface.key, interface.to(Role.PORT), interface.key)
 
     async def modify_service_binding(self, binding: View) -> None:
         """Have the port be as it should with this binding, and the network that it is in."""
@@ -147,7 +160,7 @@ class OvnBackend(Backend):
         """Have the port be as it should without this binding."""
         interface = binding.to(Role.INTERFACE)
         key = interface.key if interface is not None else binding.key
-        await self._apply_port_of(key, binding.to(Role.PORT))
+        await self._apply_port_of(key, binding.to(Role.PORT), key, *_subnets((binding,)))
 
     async def modify_service(self, service: View) -> None:
         """Have the service's router be there, and its routes be as its route targets say."""
@@ -158,23 +171,34 @@ class OvnBackend(Backend):
         """Have nothing of the service be there."""
         rows = self._plan.rows_of_service(service.key)
         self._plan.drop_service(service.key)
-        await self._write(rows)
+        await self._write(rows | self._there(service.key))
 
-    async def _apply_port_of(self, interface: str, port: View | None) -> None:
-        """Have the port be as it should that had an interface which is gone."""
+    async def _apply_port_of(self, interface: str, port: View | None, *whose: str) -> None:
+        """Have the port be as it should that had an interface which is gone; `whose`: as in `_there`."""
         key = self._plan.port_of(interface)
         if port is None and key is not None and self._desired is not None:
             known = [found for found in self._desired.ports if found.key == key]
             port = known[0] if known else None
         if port is not None:
-            await self._apply_port(port)
+            await self._apply_port(port, *whose)
+        else:
+            await self._write(self._there(*whose))
 
-    async def _apply_port(self, port: View) -> list[PermanentError]:
+    async def _apply_port(self, port: View, *whose: str) -> list[PermanentError]:
         """What OVN can't do of it."""
+        newest = self._newest(port)
         rows = self._plan.rows_of_port(port.key)
-        problems = self._take_port(self._newest(port))
-        await self._write(rows | self._plan.rows_of_port(port.key))
+        problems = self._take_port(newest)
+        interfaces = (interface.key for interface in newest.referrers_with_role(Role.INTERFACE))
+        there = self._there(port.key, *interfaces, *whose)
+        await self._write(rows | self._plan.rows_of_port(port.key) | there)
         return problems
+
+    def _there(self, *whose: str) -> set[RowId]:
+        """The rows that the database has for interfaces, ports, services, subnets: of what was deleted or
+        unbound while the shim server was away, the plan knows nothing.
+        """
+        return self._northbound.ids_for(whose)
 
     def _newest(self, port: View) -> View:
         """The port as etcd has it now, with all its bindings; the given view may be of one of them only."""
@@ -207,3 +231,10 @@ class OvnBackend(Backend):
     async def _write(self, rows: Iterable[RowId]) -> None:
         self._plan.refresh()
         await self._writer.write({*rows, *self._plan.take_changed()})
+
+
+def _subnets(bindings: Iterable[View]) -> set[str]:
+    """The keys of the networks that bindings led into."""
+    services = ((binding, binding.to(Role.SERVICE)) for binding in bindings)
+    subnets = (read_subnet(binding, service) for binding, service in services if service is not None)
+    return {subnet.key for subnet in subnets if subnet is not None}

@@ -10,7 +10,7 @@ from gluon.shim.backends.ovn.rows import RowId, row_id
 
 
 class RowIndex:
-    """Rows by what they are for. Used by the connection's thread, or under its lock.
+    """Rows by what they are for. Used by the connection's thread, or under its lock, but for `ids_for`.
 
     A row that was ours once is ours as long as it is there, even when somebody takes its tags away: it is
     found all the same, and gets them back.
@@ -21,6 +21,7 @@ class RowIndex:
         self._tables: Any = {}
         self._uuids: dict[RowId, set[uuid.UUID]] = {}
         self._ids: dict[uuid.UUID, RowId] = {}
+        self._whose: dict[str, set[RowId]] = {}
 
     def belong_to(self, idl: Any) -> None:
         """The connection whose rows these are."""
@@ -35,6 +36,7 @@ class RowIndex:
                 return None
             self._ids[row.uuid] = id
             self._uuids.setdefault(id, set()).add(row.uuid)
+            self._whose.setdefault(id.whose, set()).add(id)
         return id
 
     def forget(self, row: Any) -> RowId | None:
@@ -43,7 +45,7 @@ class RowIndex:
         if id is not None:
             self._uuids[id].discard(row.uuid)
             if not self._uuids[id]:
-                del self._uuids[id]
+                self._forget(id)
         return id
 
     def forget_absent(self) -> None:
@@ -54,7 +56,7 @@ class RowIndex:
                 uuids.discard(absent)
                 del self._ids[absent]
             if not uuids:
-                del self._uuids[id]
+                self._forget(id)
 
     def id_of(self, row: Any) -> RowId | None:
         """What a row is for; None when it isn't ours."""
@@ -63,6 +65,12 @@ class RowIndex:
     def ids(self) -> set[RowId]:
         """All that is there."""
         return {id for id in self._uuids if self.rows(id)}
+
+    def ids_for(self, whose: str) -> set[RowId]:
+        """Those that are there for one thing (`RowId.whose`). Safe from any thread."""
+        found = self._whose.get(whose)
+        # The interpreter copies a set in one step.
+        return found.copy() if found is not None else set()
 
     def rows(self, id: RowId) -> list[Any]:
         """The rows that are there for one purpose: one, unless two shim servers have made it at once."""
@@ -78,3 +86,10 @@ class RowIndex:
             return self.rows(row_id(text))
         except ValueError:
             return []
+
+    def _forget(self, id: RowId) -> None:
+        del self._uuids[id]
+        others = self._whose[id.whose]
+        others.discard(id)
+        if not others:
+            del self._whose[id.whose]

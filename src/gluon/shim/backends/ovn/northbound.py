@@ -1,14 +1,15 @@
 """The connection to OVN's northbound database, in a thread of its own (python-ovs' IDL, by ovsdbapp).
 
 The thread keeps a copy of the tables up to date, tells of changes to our rows, and commits. When the database
-goes away it connects again by itself, for ever. Everything public here blocks, and is safe from any thread.
+goes away it connects again by itself, for ever. Everything public here may block, but for what says that it
+doesn't, and is safe from any thread.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -90,6 +91,10 @@ class Northbound:
             self._index.forget_absent()
             return self._index.ids()
 
+    def ids_for(self, whose: Iterable[str]) -> set[RowId]:
+        """The rows of ours that are there for these interfaces, ports, services or subnets. Never blocks."""
+        return {id for key in whose for id in self._index.ids_for(key)}
+
     def commit(self, wanted: Mapping[RowId, Row | None]) -> Changes:
         """Make rows what they should be, None for those that shouldn't be, in one transaction.
 
@@ -98,6 +103,15 @@ class Northbound:
         if not self.is_connected:
             raise NorthboundAway("there is no connection")
         started = self._started
+        # A database that hangs in the middle of a transaction keeps the lock.
+        if not started.lock.acquire(timeout=self._settings.timeout):
+            raise NorthboundAway("a transaction has taken too long")
+        try:
+            if not any(self._differs(id, row) for id, row in wanted.items()):
+                # Most writes are such: much that objects say is nothing to OVN.
+                return Changes()
+        finally:
+            started.lock.release()
         api = SimpleNamespace(idl=started.idl)
         command = ApplyRows(api, self._index, self._tags, wanted)
         change = transaction.Transaction(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gluon.model.model import Role
 from gluon.shim.backends.ovn.addresses import Address, InterfaceAddress, plain_mac
-from gluon.shim.backends.ovn.wishes import Attachment, PortWish, ServiceWish, Target, Topology
+from gluon.shim.backends.ovn.wishes import Attachment, PortWish, ServiceWish, Subnet, Target, Topology
 from gluon.shim.errors import PermanentError
 from gluon.shim.views import View
 
@@ -70,6 +70,16 @@ def read_attachment(port: View, interface: View, binding: View, service: View) -
     topology = read_service(service).topology
     address, gateway = _routed(binding) if topology is Topology.ROUTED else (None, None)
     return Attachment(interface.key, service.key, _vlan(port, interface), address, gateway)
+
+
+def read_subnet(binding: View, service: View) -> Subnet | None:
+    """The network that a service binding leads into; None when OVN can't do it."""
+    try:
+        routed = read_service(service).topology is Topology.ROUTED
+        network = _routed(binding)[0].network if routed else None
+    except PermanentError:
+        return None
+    return Subnet(service.key, network)
 
 
 def check_bindable(port: View) -> None:

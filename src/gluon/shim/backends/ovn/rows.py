@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -84,6 +84,15 @@ class RowId(NamedTuple):
         """The table that rows of this kind are in."""
         return TABLES[self.kind]
 
+    @property
+    def whose(self) -> str:
+        """What the row is for: the key of an interface, a port, or a service, or that of a `Subnet`."""
+        if self.kind is Kind.DHCPV4:
+            # One for each MTU.
+            return self.key.rpartition("/")[0]
+        # A route is to a network of another service.
+        return self.key.partition("/")[0] if self.kind is Kind.ROUTE else self.key
+
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
 
@@ -92,6 +101,11 @@ def row_id(text: str) -> RowId:
     """The id that a row's external_ids say; raises ValueError."""
     kind, _, key = text.partition(" ")
     return RowId(Kind(kind), key)
+
+
+def held_keys(ids: Iterable[RowId]) -> frozenset[str]:
+    """The keys of the objects that rows are for: each row's key begins with one, but the transit switch's."""
+    return frozenset(id.key.partition("/")[0] for id in ids if id.kind is not Kind.TRANSIT)
 
 
 Value = str | bool | int | frozenset[str] | frozenset[int] | frozenset[bool] | Mapping[str, str] | RowId
