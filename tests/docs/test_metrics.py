@@ -9,7 +9,7 @@ from gluon.proton.metrics import ServerMetrics
 from gluon.shim.metrics import ShimMetrics
 from gluon.telemetry.catalogue import Described
 
-OPERATIONS = (DOCS / "operations.md").read_text()
+PAGE = (DOCS / "observing.md").read_text()
 METRICS = {d.name: d for m in (ServerMetrics(), ShimMetrics()) for d in m.catalogue.described}
 
 
@@ -17,13 +17,13 @@ METRICS = {d.name: d for m in (ServerMetrics(), ShimMetrics()) for d in m.catalo
 def test_every_metric_is_documented(metric: Described) -> None:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
     begin = f"| `{metric.name}` | {metric.kind} | {labels} | "
-    assert re.search(rf"^{re.escape(begin)}\S", OPERATIONS, re.MULTILINE), (
-        f"docs/operations.md has no row for it: {begin}{metric.meaning} |"
+    assert re.search(rf"^{re.escape(begin)}\S", PAGE, re.MULTILINE), (
+        f"docs/observing.md has no row for it: {begin}{metric.meaning} |"
     )
 
 
 def test_alerts_speak_of_metrics_that_there_are() -> None:
-    rules = OPERATIONS.split("### What to be woken by")[1]
+    rules = PAGE.split("### What to be woken by")[1]
     names = set(re.findall(r"\bgluon_[a-z_]+", rules))
     assert names
     for name in names:
@@ -32,6 +32,6 @@ def test_alerts_speak_of_metrics_that_there_are() -> None:
 
 def test_no_metric_is_documented_that_there_is_not() -> None:
     documented = set(
-        re.findall(r"^\| `(gluon_[a-z_]+)` \| (?:counter|gauge|histogram) \|", OPERATIONS, re.MULTILINE)
+        re.findall(r"^\| `(gluon_[a-z_]+)` \| (?:counter|gauge|histogram) \|", PAGE, re.MULTILINE)
     )
     assert documented == set(METRICS)
