@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from proton.relaying import Site, site
 from proton.serving import Api, serving
 from servers.etcd import EtcdServer
 
@@ -25,3 +26,10 @@ async def api_on_sqlite(tmp_path: Path, etcd_server: EtcdServer, etcd_prefix: st
     async with serving(tmp_path, etcd_server.url, etcd_prefix) as running:
         running.http.base_url = running.http.base_url.join("/proton/net-l3vpn/v1.0/")
         yield running
+
+
+@pytest.fixture
+async def here(database_url: str, etcd_server: EtcdServer, etcd_prefix: str) -> AsyncIterator[Site]:
+    """What a relay works on, on every kind of database; files about another loop have one of their own."""
+    async with site(database_url, etcd_server.url, etcd_prefix) as opened:
+        yield opened

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Dialect
 
-from gluon.etcd.client import Compare, Etcd, Op, Outcome
+from gluon.etcd.client import Compare, Etcd, Event, Op, Outcome, WatchCompacted
 from gluon.etcd.keys import Keys
 from gluon.proton.relay import Relay
 from gluon.store.database import Database, Transaction, open_database
@@ -80,6 +81,38 @@ async def running(relay: Relay) -> AsyncIterator[Relay]:
     finally:
         relay.stop()
         await task
+
+
+async def writes(etcd: Etcd, prefix: str) -> list[Event]:
+    """Every write below a prefix of the test's own that etcd has ever seen, in order."""
+    until = (await etcd.list(prefix)).revision
+    # A key behind the end makes the watch say something even when there was no write.
+    await etcd.put(prefix + "end", b"")
+    first = 1
+    while True:
+        try:
+            async with asyncio.timeout(30):
+                return await _events(etcd, prefix, first, until)
+        except WatchCompacted as error:
+            # By another test, before this one began.
+            first = error.compact_revision
+
+
+async def _events(etcd: Etcd, prefix: str, first: int, until: int) -> list[Event]:
+    seen: list[Event] = []
+    async with etcd.watch(prefix, first) as watch:
+        async for batch in watch:
+            seen += [e for e in batch.events if e.mod_revision <= until]
+            if batch.revision > until:
+                return seen
+    raise AssertionError("the watch ended")
+
+
+async def eventually(condition: Callable[[], object], within: float = 30.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "this did not happen in time"
+        await asyncio.sleep(0.01)
 
 
 class DeafOutbox(Outbox):
