@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,20 +11,11 @@ from gluon.store.database import ReferenceViolation, Transaction, UniqueViolatio
 from gluon.store.networked import NetworkedDatabase
 from gluon.store.outbox import Outbox, OutboxRow
 from gluon.store.schema import Schema
-from servers.mariadb import MariadbServer
-from servers.postgresql import PostgresqlServer
 from store.models import ID, NAME, api_object, model, reference
 from store.stores import Store, open_store
 
 WORKS = 100
 THINGS = model("things", api_object("Thing", [ID, NAME, reference("other_id", "Thing")]))
-
-
-@pytest.fixture(params=("postgresql", "mariadb"))
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    server: PostgresqlServer | MariadbServer = request.getfixturevalue(f"{request.param}_server")
-    with server.fresh_database() as fresh:
-        yield fresh
 
 
 @pytest.fixture

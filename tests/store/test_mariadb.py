@@ -39,6 +39,7 @@ from gluon.store.statement import Statement
 from servers.certificates import Certificates
 from servers.mariadb import MariadbServer
 from store.models import ID, NAME, api_object, attribute, model, reference
+from store.networked import opened
 from store.stores import open_store
 
 THINGS = model("things", api_object("Thing", [ID, NAME, reference("other", "Thing")]))
@@ -48,18 +49,6 @@ THINGS = model("things", api_object("Thing", [ID, NAME, reference("other", "Thin
 def url(mariadb_server: MariadbServer) -> Iterator[str]:
     with mariadb_server.fresh_database() as fresh:
         yield fresh
-
-
-@asynccontextmanager
-async def opened(url: str, **options: Any) -> AsyncIterator[NetworkedDatabase]:
-    database = open_database(url, options=DatabaseOptions(**options))
-    assert isinstance(database, NetworkedDatabase)
-    await database.start()
-    try:
-        await Schema(database).prepare()
-        yield database
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
