@@ -31,7 +31,9 @@ TARGETS = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.M
 
 def anchors(page: Path) -> set[str]:
     """The anchors that a page's headings make, as the usual renderers of Markdown do."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    # A comment in a block of commands looks like a heading and is none.
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
