@@ -290,6 +290,32 @@ async def test_what_a_leader_removes_late_leaves_the_memory_as_the_next_one_has_
                 assert await again.database.read(memory.recall) == noted
 
 
+async def test_batches_sent_during_a_removal_are_removed_after_it_or_by_the_next_leader(
+    postgresql_server: PostgresqlServer, etcd_server: EtcdServer, etcd_prefix: str
+) -> None:
+    with postgresql_server.fresh_database() as url:
+        async with site(url, etcd_server.url, etcd_prefix) as here:
+            outbox = LateOutbox(here.database.dialect)
+            outbox.armed = True
+            old = Relay(here.database, outbox, here.etcd, here.keys, lease=2)
+            dying = asyncio.create_task(old.run())
+            for number in range(5):
+                await here.commit((f"before {number}", b"1"), ("all", b"%d" % number))
+                # One by one, so that each is a batch.
+                await eventually(lambda number=number: old.counters.batches == number + 1)
+            assert outbox.reached.is_set()
+            assert await here.depth() == 10
+            dying.cancel()
+            await asyncio.wait((dying,))
+            async with running(here.relay()) as new:
+                await here.drained()
+            # What the old one began goes on to its end, and finds nothing left to do.
+            outbox.go_on.set()
+            assert (new.counters.recovered, new.counters.rows) == (10, 0)
+            names = Counter(event.key for event in await writes(here.etcd, here.keys.objects("test")))
+            assert names == {here.key("all"): 5, **{here.key(f"before {n}"): 1 for n in range(5)}}
+
+
 async def test_traces_that_nobody_exports_are_taken_away_by_the_leader(here: Site) -> None:
     traces = [f"{here.keys.traces()}{number:03}" for number in range(300)]
     for key in traces:

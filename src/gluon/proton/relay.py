@@ -37,6 +37,9 @@ POLL = 1.0
 SHORT_POLL = 0.05
 """The same, where the database can't tell of other servers' commits. Only the leader looks."""
 
+MAX_OUTSTANDING = 512
+"""Rows that are sent before the removal of earlier ones is waited for; the record holds them all."""
+
 VERIFY = 2.0
 """Seconds between two looks of an idle relay whether etcd still has what it wrote last."""
 
@@ -97,8 +100,8 @@ class Relay:
     it doesn't know where it stands. Three rules make that enough:
 
     1. A record is overwritten only when the rows in it are gone from the database, or are in the new one
-       as well. A batch may thus be sent while the one before is still being removed: its record carries
-       the rows of both. It is never sent while two removals are outstanding.
+       as well. A batch may thus be sent while those before are still to be removed: its record carries
+       the rows of all of them. What was sent during a removal is removed by the next one together.
     2. Each transaction also compares the record's mod_revision with the one that the leader knows. A
        transaction that timed out may still be on its way when we recover: without this comparison,
        etcd could apply the batch that we send again, and then the late one, which takes its keys back
@@ -170,6 +173,7 @@ class Relay:
         self._more_to_come = False
         self._removal: asyncio.Task[None] | None = None
         self._removing: tuple[OutboxRow, ...] = ()
+        self._sent: tuple[OutboxRow, ...] = ()
         database.on_commit(self._wake.set)
 
     async def run(self) -> None:
@@ -241,7 +245,7 @@ class Relay:
                 self._wake.clear()
                 self._look_after_removal()
                 if not self._waiting:
-                    self._waiting = await self._read(self._removing)
+                    self._waiting = await self._read(self._outstanding)
                 if self._waiting:
                     await self._send_next()
                 else:
@@ -347,12 +351,13 @@ class Relay:
         rest = self._waiting[len(batch.rows) :]
         ahead: asyncio.Task[list[OutboxRow]] | None = None
         if self._more_to_come and len(rest) < MAX_KEYS:
-            ahead = asyncio.create_task(self._read((*self._removing, *batch.rows)))
+            ahead = asyncio.create_task(self._read((*self._outstanding, *batch.rows)))
         try:
             await self._send(batch)
-            if self._removal is not None:
+            self._sent += batch.rows
+            if self._removal is not None and len(self._outstanding) >= MAX_OUTSTANDING:
                 await self._removal
-            self._remove_later(batch, self._record_revision)
+            self._look_after_removal()
             self._waiting = rest if ahead is None else await ahead
         except (RequestTooLarge, InvalidRequest) as error:
             await self._refused(batch, error)
@@ -361,7 +366,7 @@ class Relay:
                 ahead.cancel()
 
     async def _send(self, batch: Batch) -> None:
-        record = RelayRecord.of((*self._removing, *batch.rows))
+        record = RelayRecord.of((*self._outstanding, *batch.rows))
         overtaken = await self._overtaken(batch.conditions)
         traces = self._traces.operations(batch, overtaken) if self._traces is not None else ()
         began = time.perf_counter()
@@ -414,9 +419,28 @@ class Relay:
         # The database holds back the rows of that key from now on; these were read before.
         self._waiting = [waiting for waiting in self._waiting if waiting.key != row.key]
 
-    def _remove_later(self, batch: Batch, revision: int) -> None:
-        ids, memory = batch.ids, self._memory
-        now, last = Position(self._etcd.history.cluster_id, revision), self._noted
+    @property
+    def _outstanding(self) -> tuple[OutboxRow, ...]:
+        """The rows that etcd has, and the database may have still."""
+        return self._removing + self._sent
+
+    def _look_after_removal(self) -> None:
+        """Begin to remove what was sent, once the removal before is done.
+
+        Raises what that failed with; nothing more is sent then until the record was read again.
+        """
+        if self._removal is not None:
+            if not self._removal.done():
+                return
+            self._removal.result()
+            self._removal, self._removing = None, ()
+        if self._sent:
+            self._removal = asyncio.create_task(self._database.write(self._removing_what_was_sent()))
+            self._removal.add_done_callback(lambda _: self._wake.set())
+
+    def _removing_what_was_sent(self) -> Callable[[Transaction], Awaitable[None]]:
+        ids, memory = [row.id for row in self._sent], self._memory
+        now, last = Position(self._etcd.history.cluster_id, self._record_revision), self._noted
 
         async def work(tx: Transaction) -> None:
             await self._outbox.remove(tx, ids)
@@ -424,19 +448,13 @@ class Relay:
                 # A leader that was paused here: the rows are the next one's to remove.
                 raise _Overtaken
 
-        self._removing, self._noted = batch.rows, now
-        self._removal = asyncio.create_task(self._database.write(work))
-        self._removal.add_done_callback(lambda _: self._wake.set())
-
-    def _look_after_removal(self) -> None:
-        """Raises what a removal failed with; nothing more is sent then until the record was read again."""
-        if self._removal is not None and self._removal.done():
-            self._removal.result()
-            self._removal, self._removing = None, ()
+        self._removing, self._sent, self._noted = self._sent, (), now
+        return work
 
     async def _drop_removal(self) -> None:
         """Wait for a removal that has begun: cancelled or failed, its rows stand in the record."""
-        removal, self._removal, self._removing = self._removal, None, ()
+        removal, self._removal = self._removal, None
+        self._removing, self._sent = (), ()
         if removal is not None:
             removal.cancel()
             await asyncio.wait((removal,))
