@@ -22,7 +22,7 @@ from gluon.etcd.transaction import Result
 from gluon.proton.batch import MAX_KEYS, MAX_ROWS, Batch, next_batch, size_of
 from gluon.proton.relay_record import RelayRecord
 from gluon.proton.relay_traces import RelayTraces
-from gluon.store.database import Database, DatabaseError, Transaction
+from gluon.store.database import Database, DatabaseError, Transaction, Work
 from gluon.store.etcd_memory import EtcdMemory, Position, Remembered
 from gluon.store.outbox import Outbox, OutboxRow
 
@@ -438,7 +438,7 @@ class Relay:
             self._removal = asyncio.create_task(self._database.write(self._removing_what_was_sent()))
             self._removal.add_done_callback(lambda _: self._wake.set())
 
-    def _removing_what_was_sent(self) -> Callable[[Transaction], Awaitable[None]]:
+    def _removing_what_was_sent(self) -> Work[None]:
         ids, memory = [row.id for row in self._sent], self._memory
         now, last = Position(self._etcd.history.cluster_id, self._record_revision), self._noted
 
