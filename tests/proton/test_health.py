@@ -23,9 +23,9 @@ from servers.postgresql import PostgresqlServer
 async def healthy(api: Api) -> dict[str, Any]:
     """The report once all is well; fails after ten seconds."""
     async with asyncio.timeout(10):
-        while (report := await api.get("/healthcheck"))["status"] != "ok":
+        while (report := (await api.request("GET", "/healthcheck")).json())["status"] != "ok":
             await asyncio.sleep(0.05)
-    return report
+    return dict(report)
 
 
 async def test_a_server_that_works_says_so_three_times(api: Api) -> None:
