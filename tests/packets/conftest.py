@@ -16,3 +16,4 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield made
     finally:
         made.close()
+        made.print_logs()

@@ -82,14 +82,17 @@ class Lab:
             api.close()
         for program in (self.shim, self.server):
             program.kill()
-            # Shown with a test that fails.
-            print(f"--- the end of {program.name}'s log:\n{program.log()[-6000:]}")
         for host in self.hosts.values():
             host.stop()
         self.northd.kill()
         self.databases.kill()
         self._etcd.kill()
         self.namespaces.close()
+
+    def print_logs(self) -> None:
+        """For a test that fails: what server and shim said in the end."""
+        for program in (self.shim, self.server):
+            print(f"--- the end of {program.name}'s log:\n{program.log()[-6000:]}")
 
     def shim_ready(self) -> None:
         """Return when the shim that was started last serves everything."""
