@@ -8,6 +8,7 @@ to a shim and back.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -139,16 +140,24 @@ async def _neutron(folder: Path, database: str) -> Rates:
         network = (await _ok(setting_up, "POST", "/v2.0/networks", {"network": {"name": "bench"}}))["network"]
         subnet = {"network_id": network["id"], "ip_version": 4, "cidr": "10.0.0.0/16", "enable_dhcp": False}
         await _ok(setting_up, "POST", "/v2.0/subnets", {"subnet": subnet})
+        numbers = itertools.count()
+
+        def port(**values: str) -> dict[str, str]:
+            # With a MAC address, as Gluon's ports: those that Neutron draws by itself may be taken.
+            digits = f"fa163e{next(numbers):06x}"
+            mac = ":".join(digits[n : n + 2] for n in range(0, 12, 2))
+            return {"network_id": network["id"], "mac_address": mac, **values}
+
         # The list is of as many ports as Gluon's, made in bulk: one at a time would take minutes.
         for _ in range((LISTED - NEUTRON_COUNT) // 50 + 1):
-            bulk = {"ports": [{"network_id": network["id"]} for _ in range(50)]}
+            bulk = {"ports": [port() for _ in range(50)]}
             await _ok(setting_up, "POST", "/v2.0/ports", bulk)
         setting_up.close()
         ids: list[str] = []
 
         def create(number: int) -> Task:
             async def task(connection: Connection) -> None:
-                body = {"port": {"network_id": network["id"], "name": f"port-{number}"}}
+                body = {"port": port(name=f"port-{number}")}
                 ids.append((await _ok(connection, "POST", "/v2.0/ports", body))["port"]["id"])
 
             return task
