@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from gluon.ops import leash
 
 _PATIENCE = 30.0
 _POLL = 0.02
-_PORTS = range(10_000, 20_000)
+# Test processes that run at the same time have ports of their own, by the last digit.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw")) % 10
+_PORTS = range(10_000 + _WORKER, 20_000, 10)
 
 
 class EtcdServer:
@@ -149,14 +152,19 @@ def program() -> str:
     return found
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that are free now, all different.
+_given: deque[int] = deque(maxlen=200)
 
-    They are below those that Linux gives to outgoing connections: none can take the port of a server that
-    restarts.
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that are free now, and that none of the last calls has given.
+
+    Their servers may still be about to start. They are below those that Linux gives to outgoing connections:
+    none can take the port of a server that restarts.
     """
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
+        if port in _given:
+            continue
         with socket.socket() as probe:
             # As servers do it: a port whose old connections linger is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -166,5 +174,6 @@ def free_ports(count: int) -> list[int]:
                 continue
         found.append(port)
         if len(found) == count:
+            _given.extend(found)
             return found
     raise RuntimeError(f"no {count} ports are free from {_PORTS.start} to {_PORTS.stop - 1}")

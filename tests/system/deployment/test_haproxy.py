@@ -83,9 +83,15 @@ class Writers:
 
 
 async def listed(site: Site) -> set[str]:
+    ids: set[str] = set()
     async with httpx.AsyncClient() as http:
-        found = (await http.get(f"{site.url}/proton/{SERVICE}/v1.0/ports")).json()["ports"]
-        return {p["id"] for p in found}
+        page: str | None = f"{site.url}/proton/{SERVICE}/v1.0/ports"
+        while page is not None:
+            found = (await http.get(page)).json()
+            ids |= {p["id"] for p in found["ports"]}
+            links = found.get("ports_links", [])
+            page = next((link["href"] for link in links if link["rel"] == "next"), None)
+    return ids
 
 
 async def test_no_request_fails_while_one_server_after_the_other_is_restarted(site: Site) -> None:
