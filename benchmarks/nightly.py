@@ -87,13 +87,14 @@ async def _shim_start(results: Results, stack: Stack, empty: float) -> None:
                 json.loads(item.value)
     floor = time.perf_counter() - start
     await etcd.close()
-    starts = len(_serving(stack))
+    before = {pid for _, pid in _serving(stack)}
     os.kill(stack.pids["shim"], signal.SIGTERM)
     deadline = time.monotonic() + _PATIENCE
-    while len(_serving(stack)) == starts:
+    # The log is begun anew when it has grown long.
+    while not (since := [(at, pid) for at, pid in _serving(stack) if pid not in before]):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.2)
-    at, pid = _serving(stack)[-1]
+    at, pid = since[-1]
     process = psutil.Process(pid)
     seconds = at - process.create_time()
     name = "etcd range of objects and journal, JSON decoded"
