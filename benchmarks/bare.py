@@ -183,7 +183,7 @@ class BareMariadb:
     @classmethod
     async def open(cls, url: str) -> BareMariadb:
         parts = urlsplit(url)
-        connection: Any = Asyncmy(  # type: ignore[no-untyped-call]
+        connection: Any = Asyncmy(  # type: ignore[no-untyped-call]  # it has no types
             host=parts.hostname,
             port=parts.port,
             user=unquote(parts.username or ""),

@@ -191,7 +191,7 @@ def _ovsdbapp(databases: OvnDatabases) -> Iterator[Any]:
     idl = connection.OvsdbIdl.from_server(databases.connection, "OVN_Northbound")
     made = connection.Connection(idl, 60)
 
-    class Api(OvnNbApiIdlImpl):  # type: ignore[misc]
+    class Api(OvnNbApiIdlImpl):  # type: ignore[misc]  # ovsdbapp has no types
         # ovsdbapp keeps the first connection of a class for good.
         _ovsdb_connection = None
 

@@ -59,6 +59,11 @@ async def journal(
     await api.etcd.put(key, json.dumps(entry).encode())
 
 
+async def applied_by_both(api: Api, path: str) -> None:
+    for controller in ("ovn", "gateway"):
+        await journal(api, path, controller)
+
+
 async def eventually(api: Api, path: str, **expected: Any) -> dict[str, Any]:
     """The object once it has these values."""
     async with asyncio.timeout(15):
@@ -120,13 +125,11 @@ async def test_what_was_applied_for_an_earlier_bind_does_not_count(api: Api) -> 
     async with controller_on(api):
         waiting = asyncio.create_task(api.put(path, **BIND))
         await asked_for(api, path)
-        for controller in ("ovn", "gateway"):
-            await journal(api, path, controller)
+        await applied_by_both(api, path)
         assert (await waiting)["status"] == "ACTIVE"
         moved = await api.put(path, host_id="h2")
         assert (moved["vif_type"], moved["status"]) == ("ovs", "DOWN")
-        for controller in ("ovn", "gateway"):
-            await journal(api, path, controller)
+        await applied_by_both(api, path)
         await eventually(api, path, status="ACTIVE")
 
 
@@ -135,8 +138,7 @@ async def test_one_that_fails_makes_the_port_down_until_it_recovers(api: Api) ->
     async with controller_on(api):
         waiting = asyncio.create_task(api.put(path, **BIND))
         await asked_for(api, path)
-        for controller in ("ovn", "gateway"):
-            await journal(api, path, controller)
+        await applied_by_both(api, path)
         active = await waiting
     await journal(api, path, "gateway", "PENDING")
     await journal(api, path, "rr", "FAILED")
@@ -153,8 +155,7 @@ async def test_an_activated_binding_waits_for_them_as_well(api: Api) -> None:
     async with controller_on(api):
         waiting = asyncio.create_task(api.put(path, **BIND))
         await asked_for(api, path)
-        for controller in ("ovn", "gateway"):
-            await journal(api, path, controller)
+        await applied_by_both(api, path)
         await waiting
         # An inactive one waits for who binds it alone.
         assert (await api.create(f"{path}/bindings", host="h2"))["vif_type"] == "ovs"
@@ -165,8 +166,7 @@ async def test_an_activated_binding_waits_for_them_as_well(api: Api) -> None:
         key = api.keys.object("net-l3vpn", "Port", path.partition("/")[2])
         while json.loads((await api.etcd.get(key)).value)["host_id"] != "h2":  # type: ignore[union-attr]
             await asyncio.sleep(0.02)
-    for controller in ("ovn", "gateway"):
-        await journal(api, path, controller)
+    await applied_by_both(api, path)
     await eventually(api, path, status="ACTIVE")
 
 

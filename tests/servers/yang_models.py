@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from servers.programs import find_library
+from shared_models import shared_folder
 
 COMMON = (
     "ietf-interfaces",
@@ -32,20 +31,8 @@ _OLDER_FOLDER = Path(__file__).parent / "yang/older"
 
 
 def opendaylight_models() -> Path:
-    """The folder with OpenDaylight's YANG: in $GLUON_SHARED, else in `shared` beside the project.
-
-    Without it the test is skipped, or fails where the variable CI is set.
-    """
-    beside = Path(__file__).resolve().parents[3] / "shared"
-    folder = Path(os.environ.get("GLUON_SHARED") or beside) / "yang/opendaylight"
-    if folder.is_dir():
-        return folder
-    sentence = (
-        f"OpenDaylight's YANG is not at {folder}; set GLUON_SHARED to the folder that holds yang/opendaylight"
-    )
-    if os.environ.get("CI"):
-        pytest.fail(sentence)
-    pytest.skip(sentence)
+    """The folder with OpenDaylight's YANG; see `shared_folder`."""
+    return shared_folder("yang/opendaylight", "OpenDaylight's YANG is")
 
 
 class YangModels:

@@ -13,6 +13,7 @@ from gluon.etcd.client import Etcd
 from gluon.etcd.keys import Keys
 from gluon.model.catalog import load_catalog
 from gluon.model.model import Model
+from gluon.proton.documents import model_value
 
 PATIENCE = 50.0
 TENANT = "a868a466bca84df18404a77db0ecac72"
@@ -52,14 +53,8 @@ class Relaying:
     async def publish(self) -> None:
         """Make the model known."""
         model = self.model
-        value = {
-            "service": model.service,
-            "version": model.version,
-            "digest": model.digest,
-            "model": model.document,
-            "controllers": [],
-        }
-        await self.etcd.put(self.keys.model(model.service, model.version), json.dumps(value).encode())
+        value = model_value(model.service, model.version, model.digest, model.document)
+        await self.etcd.put(self.keys.model(model.service, model.version), value)
 
     def key(self, object_name: str, key: str) -> str:
         return self.keys.object(self.service, object_name, key)

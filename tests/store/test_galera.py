@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from gluon.model.model import Model
-from gluon.store.database import DatabaseOptions, DatabaseUnavailable, Transaction, open_database
+from gluon.store.database import DatabaseOptions, DatabaseUnavailable, Transaction
 from gluon.store.driver import Outcome
 from gluon.store.mariadb import MariadbDriver
 from gluon.store.mariadb_address import parse_address
@@ -23,6 +23,7 @@ from gluon.store.schema import Schema
 from gluon.store.statement import Statement
 from servers.galera import GaleraCluster
 from store.models import ID, NAME, api_object, model, reference
+from store.networked import opened
 from store.stores import Store, open_store
 
 # Members that are late on a busy machine are not dead: the cluster takes its time.
@@ -51,21 +52,12 @@ def name(cluster: GaleraCluster) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[NetworkedDatabase]:
-    database = open_database(url, options=DatabaseOptions(max_retries=50))
-    assert isinstance(database, NetworkedDatabase)
-    await database.start()
-    try:
-        await Schema(database).prepare()
-        yield database
-    finally:
-        await database.close()
-
-
-@asynccontextmanager
 async def opened_on_both(cluster: GaleraCluster, name: str) -> AsyncIterator[list[NetworkedDatabase]]:
     first, second = cluster.nodes
-    async with opened(first.url(name)) as one, opened(second.url(name)) as other:
+    async with (
+        opened(first.url(name), max_retries=50) as one,
+        opened(second.url(name), max_retries=50) as other,
+    ):
         yield [one, other]
 
 
@@ -121,7 +113,7 @@ async def test_servers_on_different_nodes_make_the_tables_once(cluster: GaleraCl
         made.append(installed.service)
 
     async def server(number: int) -> None:
-        async with opened(cluster.nodes[number % 2].url(name)) as database:
+        async with opened(cluster.nodes[number % 2].url(name), max_retries=50) as database:
             await Schema(database).install(THINGS, note)
 
     await asyncio.gather(*[server(number) for number in range(4)])
@@ -157,7 +149,10 @@ async def test_a_node_that_is_killed_takes_nothing_with_it_and_comes_back(
     dying, staying = cluster.nodes
     acknowledged: dict[str, int] = {}
     over = asyncio.Event()
-    async with opened(cluster.url(name)) as database, opened(staying.url(name)) as other:
+    async with (
+        opened(cluster.url(name), max_retries=50) as database,
+        opened(staying.url(name), max_retries=50) as other,
+    ):
         store = await open_store(database, THINGS)
         outbox = Outbox(database.dialect)
         for key in KEYS:
@@ -187,7 +182,7 @@ async def test_a_node_that_is_killed_takes_nothing_with_it_and_comes_back(
         # In this thread: its end is the end of the process.
         dying.rejoin()
         dying.wait_ready()
-        async with opened(dying.url(name)) as back:
+        async with opened(dying.url(name), max_retries=50) as back:
             for found in (back, other):
                 revisions = await revisions_in_outbox(found, outbox)
                 for key in KEYS:

@@ -151,7 +151,7 @@ class ResyncKeeper:
     async def _pay(self) -> Counts:
         counts = await self._resync.repair(progress=self._progress)
         # Owed until it is there: those who look at health want to know when.
-        while await self._database.read(self._outbox.conditional_depth):  # noqa: ASYNC110 - the database's
+        while await self._database.read(self._outbox.conditional_depth):  # noqa: ASYNC110 - a table tells nobody
             await asyncio.sleep(_DRAINING)
         return counts
 

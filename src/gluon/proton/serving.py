@@ -143,6 +143,7 @@ class _Server(uvicorn.Server):
         """Listen; raises CannotListen."""
         await super().startup(sockets=[])
         self._acceptor.start()
+        # uvicorn asks no more of what it closes than that it can be closed.
         self.servers = [self._acceptor]  # type: ignore[list-item]
         _log.info("listening on %s", self._address)
         self._ready()

@@ -76,8 +76,7 @@ async def _check_backend(settings: ShimSettings, extensions: Extensions, service
         said = await callbacks.call("check")
     except (BadConfiguration, Overdue) as error:
         return Finding(False, f"{name}: {error}")
-    # Whatever a vendor's code raises is what the operator wants to know.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - whatever a vendor's code raises, the operator wants to know
         return Finding(False, f"{name}: {error or type(error).__name__}")
     finally:
         if callbacks is not None:

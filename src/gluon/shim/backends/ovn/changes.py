@@ -33,7 +33,7 @@ class Changes:
         return "; ".join(f"{word} {', '.join(map(str, ids))}" for word, ids in parts if ids)
 
 
-class ApplyRows(BaseCommand):  # type: ignore[misc]
+class ApplyRows(BaseCommand):  # type: ignore[misc]  # ovsdbapp has no types
     """Make rows what they should be; None for those that shouldn't be. The result is a `Changes`."""
 
     def __init__(self, api: Any, index: RowIndex, tags: Tags, wanted: Mapping[RowId, Row | None]) -> None:

@@ -171,7 +171,7 @@ class Northbound:
             stream.Stream.ssl_set_ca_cert_file(settings.ca_cert)
 
 
-class _Replica(connection.OvsdbIdl):  # type: ignore[misc]
+class _Replica(connection.OvsdbIdl):  # type: ignore[misc]  # ovsdbapp has no types
     """The copy of the tables; says which rows of ours change."""
 
     def __init__(self, remote: str, helper: Any, index: RowIndex, told: Told) -> None:
